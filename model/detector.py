@@ -1,0 +1,55 @@
+"""What the rest of the world needs of this library: ``Detector``, ``Detection``, ``load_detector``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One fruit found in one picture.
+
+    key: class name as stored in the weights file.
+    score: objectness × class probability, in [0, 1].
+    box_xyxy: left, top, right, bottom in pixels of the picture, clipped to it.
+    """
+
+    key: str
+    score: float
+    box_xyxy: tuple[float, float, float, float]
+
+
+class Detector(Protocol):
+    """Finds fruit in pictures; safe to call from one thread at a time."""
+
+    names: tuple[str, ...]
+    confidence: float  # the threshold stored in the weights file, in [0, 1]
+    image_size: int  # side of the square network input, pixels
+    runtime: str  # "torch" or "openvino"
+
+    def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
+        """Find the fruit in one picture.
+
+        image: uint8 (H, W, 3) BGR. confidence: lowest score kept, default ``self.confidence``.
+        Returns detections by falling score, after class-aware NMS; one fruit may be returned
+        under two names. Empty list when there is none. Raises ValueError on another shape or type.
+        """
+        ...
+
+
+def load_detector(weights: Path, runtime: str = "auto", threads: int | None = None) -> Detector:
+    """Load a detector from a safetensors file.
+
+    runtime: "openvino", "torch", or "auto" (OpenVINO on x86 where it is installed, else torch).
+    threads: CPU threads of the network, default the runtime's own choice.
+    Raises model.weights.WeightsError on a file that is not one of ours, ValueError on an unknown
+    runtime, ImportError when the named runtime is not installed.
+    """
+    from model.runtimes import load
+
+    return load(weights, runtime, threads)
