@@ -1,0 +1,158 @@
+"""Detections per frame → tracks → the settled basket.
+
+The basket changes only as a whole and only when the scene is at rest and leaves no doubt; until
+then the last one stays and ``settled`` is False. Pure: the only clock is ``t_s``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from app.vision.fuse import BoxXYXY, Observation, fuse
+from app.vision.mount import bump, common_shift
+from app.vision.settle_config import SettleConfig
+from app.vision.tracks import Track, match
+from model.detector import Detection
+
+__all__ = ["Scene", "SettleConfig", "Settler", "TrackView"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackView:
+    """One fruit as the screen may draw it.
+
+    id: never used twice by one settler. key: the class of its history. score: its recent mean in
+    [0, 1]. box_xyxy: pixels, where it was last seen. confirmed: believed to be a fruit.
+    """
+
+    id: int
+    key: str
+    score: float
+    box_xyxy: BoxXYXY
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What lies on the counter.
+
+    settled: the basket is sure at this moment. counts: fruits by key, all above 0; the last
+    settled basket while it is not sure. tracks: those seen in this frame and those believed to
+    be hidden, by id.
+    """
+
+    settled: bool
+    counts: Mapping[str, int]
+    tracks: tuple[TrackView, ...]
+
+
+class Settler:
+    """Follows the fruits of one camera; give it every frame's detections in order."""
+
+    def __init__(self, config: SettleConfig | None = None) -> None:
+        self.config = config or SettleConfig()
+        self._tracks: list[Track] = []
+        self._counts: Mapping[str, int] = MappingProxyType({})
+        self._next_id = 1
+        self._last_t_s: float | None = None
+        self._now_s = 0.0
+        self._motion_s = 0.0
+
+    def update(self, detections: Sequence[Detection], t_s: float, width: int, height: int) -> Scene:
+        """Take in one frame.
+
+        detections: any order, several names for one fruit allowed, scores from
+        ``config.keep_score`` up are of use. t_s: the frame's time, seconds from any start; a
+        time that does not advance counts as none. width, height: the frame, pixels.
+        """
+        step_s = self._advance(t_s)
+        seen = fuse(detections, self.config)
+        self._follow(seen, step_s, float(max(width, height)))
+        settled = self._is_settled(step_s)
+        if settled:
+            self._take_basket()
+        views = tuple(
+            TrackView(t.id, t.key, t.score, t.box_xyxy, t.confirmed)
+            for t in self._tracks
+            if t.confirmed or t.seen_s == self._now_s
+        )
+        return Scene(settled, self._counts, views)
+
+    def _advance(self, t_s: float) -> float:
+        """Seconds this frame adds; a gap in the pictures proves no more than ``max_step_s``."""
+        last_t_s = t_s if self._last_t_s is None else self._last_t_s
+        step_s = min(max(t_s - last_t_s, 0.0), self.config.max_step_s)
+        self._last_t_s = t_s
+        self._now_s += step_s
+        return step_s
+
+    def _follow(self, seen: Sequence[Observation], step_s: float, frame_side: float) -> None:
+        config, tracks = self.config, self._tracks
+        matched = match(tracks, seen, self._now_s, frame_side, config)
+        knock = bump(tracks, seen, matched, frame_side)
+        if knock != (0.0, 0.0):
+            self._shift_all(*knock)
+            matched = match(tracks, seen, self._now_s, frame_side, config)
+        self._shift_all(*common_shift(tracks, seen, matched))
+        for index, track in enumerate(tracks):
+            if index in matched:
+                track.hit(seen[matched[index]], self._now_s, step_s, config)
+            else:
+                track.miss(step_s, config)
+        self._tracks = [track for track in tracks if not track.is_gone(config)]
+        known = set(matched.values())
+        for index, observation in enumerate(seen):
+            if index not in known and observation.score >= config.confidence:
+                self._begin(observation, step_s)
+
+    def _begin(self, observation: Observation, step_s: float) -> None:
+        track = Track.begin(self._next_id, observation, self._now_s, self.config)
+        track.hit(observation, self._now_s, step_s, self.config)
+        self._tracks.append(track)
+        self._next_id += 1
+
+    def _shift_all(self, dx: float, dy: float) -> None:
+        if dx or dy:
+            for track in self._tracks:
+                track.shift(dx, dy)
+
+    def _is_settled(self, step_s: float) -> bool:
+        moving = any(self._is_moving(track) for track in self._tracks)
+        limit_s = self.config.patience_s
+        self._motion_s = min(limit_s, max(0.0, self._motion_s + (step_s if moving else -step_s)))
+        if moving and self._motion_s < limit_s:
+            return False
+        if self._now_s < self.config.start_s:
+            return False
+        return not any(self._is_missing(t) for t in self._tracks) and not self._is_in_doubt()
+
+    def _is_moving(self, track: Track) -> bool:
+        """Whether it is on its way, or too new to say."""
+        if track.confirmed:
+            return not track.resting or (not track.counted and track.name_is_contested(self.config))
+        age_s = self._now_s - track.born_s
+        return track.evidence > 0.0 and track.hits > 1 and age_s < self.config.tentative_s
+
+    def _is_missing(self, track: Track) -> bool:
+        return track.confirmed and self._now_s - track.seen_s > self.config.blink_s
+
+    def _is_in_doubt(self) -> bool:
+        """Whether a new fruit may be a known one that went elsewhere: never seen beside it."""
+        newest_s = max((t.born_s for t in self._tracks if _enters(t)), default=None)
+        return newest_s is not None and any(
+            t.confirmed and t.seen_s < newest_s for t in self._tracks
+        )
+
+    def _take_basket(self) -> None:
+        for track in self._tracks:
+            track.counted = track.counted or _enters(track)
+        counts = Counter(track.key for track in self._tracks if track.counted)
+        if counts != self._counts:
+            self._counts = MappingProxyType(dict(sorted(counts.items())))
+
+
+def _enters(track: Track) -> bool:
+    return track.confirmed and track.resting and not track.counted

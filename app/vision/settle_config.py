@@ -1,0 +1,95 @@
+"""The numbers by which detections become a basket, each with its unit and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KEEP_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SettleConfig:
+    """How long and how sure before the basket changes.
+
+    Times are seconds of the source's own clock, so 5 and 30 frames a second decide alike. Sizes
+    are shares of a fruit's box side (``sqrt(width × height)``) or of the frame's longer side, so
+    any resolution decides alike.
+    """
+
+    confidence: float = 0.4
+    """Score in [0, 1] that a new fruit must reach; the detector's own stored threshold."""
+
+    # One fruit, one observation (within a frame)
+    same_iou: float = 0.5
+    """Boxes overlapping this much are one fruit; touching or half-hidden fruits stay below 0.4."""
+    nested_share: float = 0.85
+    """Share of the smaller box inside the larger from which it is nested."""
+    nested_size: float = 0.35
+    """Area ratio from which a nested box of another name is the same fruit; a lemon before a
+    watermelon is smaller, a second box of the watermelon is not."""
+    group_score: float = 0.75
+    """A box around two or more separate fruits is dropped if theirs reach this share of its
+    score; parts of one large fruit score lower than the whole."""
+
+    # One fruit, one track (between frames)
+    match_iou: float = 0.4
+    """Overlap with the last box from which an observation continues a track."""
+    reach_share: float = 0.3
+    """Distance, in box sides, at which a track is always sought."""
+    reach_speed: float = 1.2
+    """Fastest carried fruit, frame sides per second: a hand crosses the counter in a second."""
+    reach_s: float = 0.4
+    """How long after it was lost a track is sought at a distance; later only at its place."""
+
+    # Believing a fruit
+    evidence: float = 0.15
+    """Score-seconds that confirm a track: 0.2 s at score 0.9, 0.5 s at 0.5."""
+    leak_share: float = 0.5
+    """Share of ``confidence`` that leaks from the evidence each second, so rare flicker never
+    adds up to a fruit."""
+    min_hits: int = 3
+    """Frames that must have shown it, however slow the camera."""
+    tentative_s: float = 0.6
+    """How long an unconfirmed track may be unseen, and may keep the scene unsettled."""
+    class_memory_s: float = 8.0
+    """Time constant of a track's class history."""
+    class_lead: float = 1.6
+    """Factor by which another name must outweigh the present one before it is taken."""
+    class_wait_s: float = 1.0
+    """Longest wait for a contested name before the fruit enters the basket."""
+    class_recall_s: float = 1.0
+    """Weight, in seconds, of the past of a fruit that was out of sight: another one may lie in
+    its place now."""
+
+    # Rest
+    still_share: float = 0.12
+    """Motion, in box sides, that still is rest: box jitter of a good detector is 0.02-0.04."""
+    still_s: float = 0.3
+    """Time within ``still_share`` from which a fruit rests."""
+    sway_share: float = 0.35
+    """Motion, in box sides, beyond which a resting fruit is being moved; a shaking mount over
+    one or two fruits stays within."""
+    sway_s: float = 1.0
+    """Time within ``sway_share`` from which a swaying fruit rests."""
+    patience_s: float = 4.0
+    """Longest time that motion alone (a waving hand) keeps the scene unsettled."""
+    start_s: float = 0.5
+    """Time without fruit after which the empty counter is believed."""
+
+    # Leaving
+    blink_s: float = 0.5
+    """Absence that is taken for a flicker of the detector; longer makes the scene unsettled."""
+    hidden_s: float = 2.6
+    """Absence after which a fruit lost at its place is gone: a hand hides one for up to 2 s."""
+    carried_s: float = 0.5
+    """Absence after which a fruit lost in motion is gone."""
+    heal_rate: float = 4.0
+    """Seconds of absence that one second in sight makes good; a track seen in less than
+    1 / (1 + rate) of the frames fades away."""
+    max_step_s: float = 0.5
+    """Most time that one frame can prove, after a gap in the pictures."""
+
+    @property
+    def keep_score(self) -> float:
+        """Score in [0, 1] that keeps a known fruit; ask the detector for all from here up."""
+        return self.confidence * KEEP_SHARE
