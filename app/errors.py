@@ -80,6 +80,12 @@ class CannotPay(CheckoutError):
         self.code = code
 
 
+class InvalidPayment(CheckoutError):
+    """A request to pay that is malformed: its method or its idempotency key."""
+
+    code = "invalid_payment"
+
+
 class OrderNotFound(CheckoutError):
     """No order has this id."""
 
@@ -99,3 +105,15 @@ class StoreUnavailable(CheckoutError):
 
     code = "store_unavailable"
     http_status = 503
+
+
+class InvalidUser(CheckoutError):
+    """A name, password or role that an account cannot have."""
+
+    code = "invalid_user"
+
+
+class InvalidInput(CheckoutError):
+    """A request that is not as agreed: a field missing or of the wrong kind."""
+
+    code = "bad_request"
