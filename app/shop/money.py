@@ -20,11 +20,11 @@ def exponent(currency: str) -> int:
 def to_minor(value: int | float | Decimal, currency: str) -> int:
     """Turn a price as people write it (3500, 1.25) into minor units.
 
-    A float counts as the decimal number that it prints as. Raises ValueError when the value is not
-    finite or has more digits after the point than the currency.
+    A float counts as the number of 15 digits that a spreadsheet shows for it. Raises ValueError
+    when the value is not finite or has more digits after the point than the currency.
     """
     try:
-        scaled = Decimal(str(value)).scaleb(exponent(currency))
+        scaled = Decimal(f"{value:.15g}" if isinstance(value, float) else value).scaleb(exponent(currency))
         whole = int(scaled.to_integral_exact())
     except (InvalidOperation, OverflowError, ValueError) as error:
         raise ValueError(f"{value} is not an amount of {currency}") from error

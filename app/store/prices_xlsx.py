@@ -31,7 +31,8 @@ TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 MAX_PRICE_MINOR = 100_000_000
 MAX_TEXT_LENGTH = {"key": 64, "name_ko": 100, "name_en": 100}
 MAX_FILE_BYTES = 5_000_000
-MAX_UNPACKED_BYTES = 50_000_000  # a sheet of text unpacks to less; a zip bomb to gigabytes
+MAX_UNPACKED_BYTES = 10_000_000  # a real sheet has some 100 kB; a zip bomb has gigabytes
+MAX_ROWS = 1000
 
 log = logging.getLogger("checkout.prices")
 
@@ -46,6 +47,8 @@ def read_price_sheet(path: Path) -> Catalog:
     data = _read_bytes(path)
     values, formulas = _first_sheet(data, computed=True), _first_sheet(data, computed=False)
     header = _header(values)
+    if values.max_row > MAX_ROWS:
+        raise PriceSheetError("delete all rows below the last item", f"A{values.max_row}")
     items: dict[str, Item] = {}
     for row_number in range(2, values.max_row + 1):
         row = _Row(values, formulas, header, row_number)
@@ -151,9 +154,9 @@ def _blank(value: object) -> bool:
 
 
 def _item(row: _Row) -> Item:
-    active = _active(row)
+    key, active = row.text("key"), _active(row)
     return Item(
-        key=row.text("key"),
+        key=key,
         name_ko=row.text("name_ko"),
         name_en=row.text("name_en"),
         price_minor=_price_minor(row, active),
