@@ -1,4 +1,4 @@
-"""What the rest of the world needs of this library: ``Detector``, ``Detection``, ``load_detector``."""
+"""All that the rest of the world needs: ``Detector``, ``Detection``, ``load_detector``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,105 @@
+"""Box formats, IoU and letterboxing. The format of a box is in its name: xyxy or cxcywh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+PAD_GREY = 114  # the grey that letterbox bars are filled with, here and inside the OpenVINO graph
+
+
+def cxcywh_to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
+    """Centre and size (..., 4) to corners (..., 4), in the same unit."""
+    centre, half = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:] / 2
+    return torch.cat((centre - half, centre + half), dim=-1)
+
+
+def iou_wh(sizes_a: np.ndarray, sizes_b: np.ndarray) -> np.ndarray:
+    """IoU of boxes that share a centre: (N, 2) and (M, 2) sizes → (N, M) in [0, 1]."""
+    overlap = np.minimum(sizes_a[:, None], sizes_b[None]).prod(-1)
+    union = sizes_a.prod(-1)[:, None] + sizes_b.prod(-1)[None] - overlap
+    return overlap / np.maximum(union, 1e-12)
+
+
+def iou_xyxy(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+    """IoU of every pair: (N, 4) and (M, 4) corners → (N, M) in [0, 1]; empty inputs give (0, M)."""
+    low = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
+    high = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(-1)
+    area_a = np.clip(boxes_a[:, 2:] - boxes_a[:, :2], 0, None).prod(-1)
+    area_b = np.clip(boxes_b[:, 2:] - boxes_b[:, :2], 0, None).prod(-1)
+    return overlap / np.maximum(area_a[:, None] + area_b[None] - overlap, 1e-12)
+
+
+def ciou_cxcywh(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """CIoU and plain IoU of paired boxes, (N, 4) cxcywh each → two (N,) tensors.
+
+    IoU lies in [0, 1], CIoU in (-1.5, 1]. Source: Zheng et al., "Distance-IoU Loss" (AAAI 2020).
+    """
+    a, b = cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(target)
+    overlap = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(0)
+    shared = overlap.prod(-1)
+    union = predicted[:, 2:].prod(-1) + target[:, 2:].prod(-1) - shared
+    iou = shared / union.clamp(min=1e-9)
+    hull = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
+    distance = ((predicted[:, :2] - target[:, :2]) ** 2).sum(-1)
+    distance = distance / (hull**2).sum(-1).clamp(min=1e-9)
+    aspect = torch.atan2(target[:, 2], target[:, 3]) - torch.atan2(predicted[:, 2], predicted[:, 3])
+    penalty = 4 / torch.pi**2 * aspect**2
+    with torch.no_grad():
+        weight = penalty / (1 - iou + penalty).clamp(min=1e-9)
+    return iou - distance - weight * penalty, iou
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """How a picture was fitted into the square input, and the way back.
+
+    A picture of ``width`` × ``height`` pixels is scaled by ``scale`` and put at
+    (``left``, ``top``) of a square of ``size`` pixels.
+    """
+
+    width: int
+    height: int
+    size: int
+
+    @property
+    def scale(self) -> float:
+        """Input pixels per picture pixel."""
+        return self.size / max(self.width, self.height)
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Width and height of the scaled picture, pixels, at least 1."""
+        return max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale))
+
+    @property
+    def left(self) -> int:
+        """Bar left of the picture, pixels."""
+        return (self.size - self.inner[0]) // 2
+
+    @property
+    def top(self) -> int:
+        """Bar above the picture, pixels."""
+        return (self.size - self.inner[1]) // 2
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Fit a uint8 (H, W, 3) picture into a uint8 (size, size, 3) square with grey bars."""
+        square = np.full((self.size, self.size, 3), PAD_GREY, np.uint8)
+        width, height = self.inner
+        square[self.top : self.top + height, self.left : self.left + width] = cv2.resize(
+            image, (width, height), interpolation=cv2.INTER_LINEAR
+        )
+        return square
+
+    def to_picture(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Boxes (N, 4) from input pixels to picture pixels, clipped to the picture."""
+        width, height = self.inner
+        offset = np.array([self.left, self.top] * 2, np.float32)
+        factor = np.array([self.width / width, self.height / height] * 2, np.float32)
+        limit = np.array([self.width, self.height] * 2, np.float32)
+        return np.clip((boxes_xyxy - offset) * factor, 0, limit)

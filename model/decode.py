@@ -1,0 +1,106 @@
+"""Raw maps to detections: decode and class-aware non-maximum suppression, for every runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from model.anchors import STRIDES
+from model.boxes import Letterbox
+from model.detector import Detection
+
+NMS_IOU = 0.45  # the original project's choice
+MAX_DETECTIONS = 300
+MAX_CANDIDATES = 3000  # before NMS; only low thresholds on crowded pictures come near it
+MAX_LOG_SCALE = 4.0  # exp(4) = 55 anchors: a box can never overflow
+
+
+def decode(
+    maps: Sequence[np.ndarray], anchors: np.ndarray, image_size: int, confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Raw maps of one picture to candidate boxes over a confidence.
+
+    maps: three float32 (3·(5+C), G, G), finest first. anchors: (3, 3, 2) fractions of the input.
+    Returns boxes (N, 4) xyxy in input pixels, scores (N,) in [0, 1], class ids (N,). A box whose
+    second name also reaches the confidence is returned under both. Nothing found gives N = 0.
+    Source: YOLOv3 section 2.1; the score is objectness × class probability (softmax).
+    """
+    parts = [
+        _decode_scale(raw, scale_anchors * image_size, stride, confidence)
+        for raw, scale_anchors, stride in zip(maps, anchors, STRIDES, strict=True)
+    ]
+    boxes, scores, class_ids = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if len(scores) > MAX_CANDIDATES:
+        best = np.argpartition(-scores, MAX_CANDIDATES)[:MAX_CANDIDATES]
+        boxes, scores, class_ids = boxes[best], scores[best], class_ids[best]
+    return boxes, scores, class_ids
+
+
+def _decode_scale(
+    raw: np.ndarray, anchors: np.ndarray, stride: int, confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One map; cells are dropped by objectness alone first, since no score can exceed it."""
+    grid = raw.shape[-1]
+    cells = raw.reshape(len(anchors), -1, grid, grid)
+    least = np.log(confidence / (1 - confidence)) if 0 < confidence < 1 else -np.inf
+    anchor, row, column = np.nonzero(cells[:, 4] >= least)
+    kept = cells[anchor, :, row, column].astype(np.float32)  # (P, 5 + C)
+    centre = (_sigmoid(kept[:, :2]) + np.stack((column, row), axis=1)) * stride
+    half = anchors[anchor] * np.exp(np.minimum(kept[:, 2:4], MAX_LOG_SCALE)) / 2
+    boxes = np.concatenate((centre - half, centre + half), axis=1).astype(np.float32)
+    scores = _sigmoid(kept[:, 4:5]) * _softmax(kept[:, 5:])
+    index, class_id = np.nonzero(scores >= confidence)
+    return boxes[index], scores[index, class_id], class_id
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(x, -60, 60)))
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    power = np.exp(x - x.max(axis=1, keepdims=True)) if len(x) else x
+    return power / power.sum(axis=1, keepdims=True)
+
+
+def suppress(
+    boxes_xyxy: np.ndarray,
+    scores: np.ndarray,
+    class_ids: np.ndarray,
+    iou: float = NMS_IOU,
+    most: int = MAX_DETECTIONS,
+) -> np.ndarray:
+    """Class-aware NMS: indices of the boxes that stay, best score first.
+
+    boxes_xyxy (N, 4), scores (N,), class_ids (N,); N = 0 gives an empty index array.
+    """
+    if not len(scores):
+        return np.zeros(0, np.int64)
+    boxes_xywh = boxes_xyxy.copy()
+    boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
+    found = cv2.dnn.NMSBoxesBatched(
+        boxes_xywh.tolist(), scores.tolist(), class_ids.tolist(), 0.0, iou
+    )
+    kept = np.asarray(found, np.int64).reshape(-1)
+    return kept[np.argsort(-scores[kept], kind="stable")][:most]
+
+
+def to_detections(
+    maps: Sequence[np.ndarray],
+    anchors: np.ndarray,
+    letterbox: Letterbox,
+    names: Sequence[str],
+    confidence: float,
+) -> list[Detection]:
+    """Raw maps of one picture to detections in that picture's pixels, best score first."""
+    boxes, scores, class_ids = decode(maps, anchors, letterbox.size, confidence)
+    kept = suppress(boxes, scores, class_ids)
+    boxes = letterbox.to_picture(boxes[kept])
+    return [
+        Detection(names[class_id], float(score), (float(x1), float(y1), float(x2), float(y2)))
+        for (x1, y1, x2, y2), score, class_id in zip(
+            boxes, scores[kept], class_ids[kept], strict=True
+        )
+        if x2 > x1 and y2 > y1
+    ]

@@ -1,0 +1,30 @@
+"""Runtimes: the same detector on torch or OpenVINO, with the same answers."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from pathlib import Path
+
+from model.detector import Detector
+
+RUNTIMES = ("auto", "openvino", "torch")
+
+
+def load(weights: Path, runtime: str = "auto", threads: int | None = None) -> Detector:
+    """Load a detector; see model.detector.load_detector."""
+    if runtime not in RUNTIMES:
+        raise ValueError(f"unknown runtime {runtime!r}; choose one of {', '.join(RUNTIMES)}")
+    if runtime == "openvino" or (runtime == "auto" and openvino_fits()):
+        from model.runtimes.openvino_runtime import OpenVinoDetector
+
+        return OpenVinoDetector(weights, threads)
+    from model.runtimes.torch_runtime import TorchDetector
+
+    return TorchDetector(weights, threads)
+
+
+def openvino_fits() -> bool:
+    """Whether OpenVINO is installed and the CPU is one it is best at (Intel or AMD, 64 bit)."""
+    x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    return x86 and importlib.util.find_spec("openvino") is not None

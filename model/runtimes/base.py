@@ -1,0 +1,39 @@
+"""What the runtimes share: checks of the picture, decode and NMS."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.boxes import Letterbox
+from model.decode import to_detections
+from model.detector import Detection
+from model.weights import WeightsInfo
+
+
+class BaseDetector(ABC):
+    """A detector whose runtime only has to turn a picture into raw maps."""
+
+    runtime: str
+
+    def __init__(self, info: WeightsInfo) -> None:
+        self.info = info
+        self.names = info.names
+        self.confidence = info.confidence
+        self.image_size = info.image_size
+        self._anchors = info.anchor_array
+
+    @abstractmethod
+    def raw_maps(self, image: np.ndarray) -> Sequence[np.ndarray]:
+        """A uint8 (H, W, 3) BGR picture → three float32 (3·(5+C), G, G) maps, finest first."""
+
+    def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
+        """Find the fruit in one picture; see model.detector.Detector."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
+        height, width = image.shape[:2]
+        fit = Letterbox(width, height, self.image_size)
+        least = self.confidence if confidence is None else confidence
+        return to_detections(self.raw_maps(image), self._anchors, fit, self.names, least)
