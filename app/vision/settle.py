@@ -14,7 +14,7 @@ from types import MappingProxyType
 from app.vision.fuse import BoxXYXY, Observation, fuse
 from app.vision.mount import bump, common_shift
 from app.vision.settle_config import SettleConfig
-from app.vision.tracks import Track, match
+from app.vision.tracks import Track, match, without_doubles
 from model.detector import Detection
 
 __all__ = ["Scene", "SettleConfig", "Settler", "TrackView"]
@@ -59,7 +59,7 @@ class Settler:
         self._next_id = 1
         self._last_t_s: float | None = None
         self._now_s = 0.0
-        self._motion_s = 0.0
+        self._waited_s = 0.0
 
     def update(self, detections: Sequence[Detection], t_s: float, width: int, height: int) -> Scene:
         """Take in one frame.
@@ -102,7 +102,7 @@ class Settler:
                 track.hit(seen[matched[index]], self._now_s, step_s, config)
             else:
                 track.miss(step_s, config)
-        self._tracks = [track for track in tracks if not track.is_gone(config)]
+        self._tracks = [t for t in without_doubles(tracks, config) if not t.is_gone(config)]
         known = set(matched.values())
         for index, observation in enumerate(seen):
             if index not in known and observation.score >= config.confidence:
@@ -120,24 +120,31 @@ class Settler:
                 track.shift(dx, dy)
 
     def _is_settled(self, step_s: float) -> bool:
-        moving = any(self._is_moving(track) for track in self._tracks)
+        if self._is_waiting(step_s) or self._now_s < self.config.start_s:
+            return False
+        return not any(self._is_unsure(track) for track in self._tracks) and not self._is_in_doubt()
+
+    def _is_waiting(self, step_s: float) -> bool:
+        """Whether something that may become a fruit is on its way; a hand may wave for longer."""
+        coming = any(self._is_coming(track) for track in self._tracks)
         limit_s = self.config.patience_s
-        self._motion_s = min(limit_s, max(0.0, self._motion_s + (step_s if moving else -step_s)))
-        if moving and self._motion_s < limit_s:
-            return False
-        if self._now_s < self.config.start_s:
-            return False
-        return not any(self._is_missing(t) for t in self._tracks) and not self._is_in_doubt()
+        self._waited_s = min(limit_s, max(0.0, self._waited_s + (step_s if coming else -step_s)))
+        return coming and self._waited_s < limit_s
 
-    def _is_moving(self, track: Track) -> bool:
-        """Whether it is on its way, or too new to say."""
+    def _is_coming(self, track: Track) -> bool:
+        if track.counted:
+            return False
         if track.confirmed:
-            return not track.resting or (not track.counted and track.name_is_contested(self.config))
-        age_s = self._now_s - track.born_s
-        return track.evidence > 0.0 and track.hits > 1 and age_s < self.config.tentative_s
+            return not track.resting or track.name_is_contested(self.config)
+        stays = track.near.since_s < track.seen_s
+        return stays and track.evidence > 0.0 and self._now_s - track.born_s < self.config.tentative_s
 
-    def _is_missing(self, track: Track) -> bool:
-        return track.confirmed and self._now_s - track.seen_s > self.config.blink_s
+    def _is_unsure(self, track: Track) -> bool:
+        """Whether a believed fruit is out of sight, or being moved by a hand."""
+        if track.confirmed and self._now_s - track.seen_s > self.config.blink_s:
+            return True
+        moving_s = self._now_s - track.rested_s
+        return track.counted and not track.resting and moving_s < self.config.patience_s
 
     def _is_in_doubt(self) -> bool:
         """Whether a new fruit may be a known one that went elsewhere: never seen beside it."""

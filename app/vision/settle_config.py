@@ -33,11 +33,13 @@ class SettleConfig:
 
     # One fruit, one track (between frames)
     match_iou: float = 0.4
-    """Overlap with the last box from which an observation continues a track."""
+    """Overlap with the last box from which an observation of the same name continues a track."""
+    match_name: float = 0.2
+    """Overlap that the same name is worth: a fruit carried over another one keeps its track."""
     reach_share: float = 0.3
     """Distance, in box sides, at which a track is always sought."""
-    reach_speed: float = 1.2
-    """Fastest carried fruit, frame sides per second: a hand crosses the counter in a second."""
+    reach_speed: float = 1.8
+    """Fastest carried fruit, frame sides per second: a quick hand crosses the counter in 0.6 s."""
     reach_s: float = 0.4
     """How long after it was lost a track is sought at a distance; later only at its place."""
 

@@ -38,6 +38,14 @@ def shifted(box_xyxy: BoxXYXY, dx: float, dy: float) -> BoxXYXY:
     return left + dx, top + dy, right + dx, bottom + dy
 
 
+def overlap_of(a_xyxy: BoxXYXY, b_xyxy: BoxXYXY) -> float:
+    """Intersection over union of two boxes, in [0, 1]."""
+    width = min(a_xyxy[2], b_xyxy[2]) - max(a_xyxy[0], b_xyxy[0])
+    height = min(a_xyxy[3], b_xyxy[3]) - max(a_xyxy[1], b_xyxy[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / (box_side(a_xyxy) ** 2 + box_side(b_xyxy) ** 2 - shared)
+
+
 @dataclass(slots=True)
 class Anchor:
     """A place, and since when a fruit has not left it by more than ``limit_share`` of its side."""
@@ -70,6 +78,7 @@ class Track:
     seen_s: float
     key: str
     score: float
+    rested_s: float
     absence_s: float = 0.0
     evidence: float = 0.0
     hits: int = 0
@@ -84,7 +93,7 @@ class Track:
         near = Anchor(seen.box_xyxy, now_s, config.still_share)
         far = Anchor(seen.box_xyxy, now_s, config.sway_share)
         key = max(seen.names, key=lambda name: (seen.names[name], name))
-        return cls(id, seen.box_xyxy, now_s, near, far, now_s, key, seen.score)
+        return cls(id, seen.box_xyxy, now_s, near, far, now_s, key, seen.score, rested_s=now_s)
 
     def hit(self, seen: Observation, now_s: float, step_s: float, config: SettleConfig) -> None:
         """Record that the fruit was seen in this frame."""
@@ -99,6 +108,8 @@ class Track:
         self.resting = (
             now_s - self.near.since_s >= config.still_s or now_s - self.far.since_s >= config.sway_s
         )
+        if self.resting:
+            self.rested_s = now_s
         self._believe((seen.score - config.leak_share * config.confidence) * step_s, config)
 
     def miss(self, step_s: float, config: SettleConfig) -> None:
@@ -166,13 +177,11 @@ def match(
         return {}
     track_boxes = np.array([t.box_xyxy for t in tracks])
     iou, inside = overlaps(track_boxes, np.array([o.box_xyxy for o in seen]))
-    # A nested box of the same name continues a track too: a fruit half under a hand, or seen
-    # whole again; a small fruit before a large one has its own.
     pairs = [
-        (float(iou[t, o]), t, o)
+        (affinity, t, o)
         for t, o in np.argwhere(np.maximum(iou, inside) >= config.match_iou).tolist()
-        if iou[t, o] >= config.match_iou
-        or (inside[t, o] >= config.nested_share and tracks[t].key in seen[o].names)
+        if (affinity := _affinity(tracks[t], seen[o], iou[t, o], inside[t, o], config))
+        >= config.match_iou + config.match_name
     ]
     matched = _best_first(pairs, {})
     near = [
@@ -187,6 +196,36 @@ def match(
         + config.reach_speed * frame_side * (now_s - track.seen_s)
     ]
     return _best_first(near, matched)
+
+
+def without_doubles(tracks: Sequence[Track], config: SettleConfig) -> list[Track]:
+    """Leave out the younger of two tracks that share one place, of which one lies there unseen.
+
+    Both live on the same fruit by turns, as after a fruit was carried over another.
+    """
+    doubles: set[int] = set()
+    for unseen in tracks:
+        if unseen.absence_s == 0.0:
+            continue
+        for other in tracks:
+            if other is unseen or not other.resting or other.seen_s <= unseen.seen_s:
+                continue
+            if overlap_of(unseen.box_xyxy, other.box_xyxy) >= config.same_iou:
+                doubles.add(max(unseen.id, other.id))
+    return [track for track in tracks if track.id not in doubles]
+
+
+def _affinity(
+    track: Track, seen: Observation, iou: float, inside: float, config: SettleConfig
+) -> float:
+    """Overlap, better for the track's own name; a nested box of it counts as just enough.
+
+    Nested: a fruit half under a hand, or seen whole again.
+    """
+    if track.key not in seen.names:
+        return float(iou)
+    overlap = max(iou, config.match_iou) if inside >= config.nested_share else iou
+    return float(overlap) + config.match_name
 
 
 def _best_first(pairs: list[tuple[float, int, int]], taken: dict[int, int]) -> dict[int, int]:
