@@ -1,0 +1,253 @@
+"""The detect thread: newest frame → detector → settle → checkout → picture for those who look.
+
+One thread owns the detector and the tracks. It never waits for a browser: a picture is drawn and
+encoded only when somebody has shown the last one, and handed over without blocking.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from app.shop.checkout import Checkout
+from app.vision.annotate import annotate, encode_jpeg
+from app.vision.camera import Frame, LatestFrame
+from app.vision.settle import Scene, Settler
+from model.detector import Detection, Detector
+
+log = logging.getLogger(__name__)
+
+CameraState = Literal["ok", "stale", "down"]
+POLL_S = 0.2  # how often the camera's state is looked at when no frame comes
+FAILING_AFTER = 5  # failed detections in a row before the detector counts as failing
+FAILURE_PAUSE_S = 0.1  # a detector that always fails must not eat a core
+LATENCIES_KEPT = 1024
+
+
+class CameraLike(Protocol):
+    """What the lane needs of a camera."""
+
+    @property
+    def state(self) -> CameraState:
+        """Whether frames come: "ok", "stale" or "down"."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedFrame:
+    """A picture ready for a browser.
+
+    seq: number of the camera's frame. captured_at: monotonic seconds. jpeg: JPEG with boxes drawn.
+    """
+
+    seq: int
+    captured_at: float
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """What a customer must know of the lane: the camera, whether the scene is at rest, the pace.
+
+    fps: detections per second over the last seconds, 0.0 when none were made.
+    """
+
+    camera: CameraState
+    settled: bool
+    fps: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    """Counters since the start, and the latency of the last pictures.
+
+    capture_to_emit_p50_ms, _p95_ms: from capture to hand-over to the sockets, over at most the
+    last 1024 pictures; None before the first.
+    """
+
+    detections: int
+    failures: int
+    failing: bool
+    emitted: int
+    fps: float
+    capture_to_emit_p50_ms: float | None
+    capture_to_emit_p95_ms: float | None
+
+
+def nobody(_news: object) -> None:
+    """Listen to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneObserver:
+    """Who wants to know what the lane did; called on the detect thread, must be quick."""
+
+    state: Callable[[LaneState], None] = nobody
+    detect_seconds: Callable[[float], None] = nobody
+    capture_to_emit_seconds: Callable[[float], None] = nobody
+
+
+class Lane:
+    """Runs one counter's detect thread between ``start`` and ``stop``.
+
+    detector: None when there is none; frames then come without boxes and the scene never settles,
+    so that nothing the camera sees becomes money. settler: its state belongs to this thread.
+    publish_frame: takes a picture without blocking. wants_frames: True when a browser is ready
+    for one. names: the label of each key on the picture, ASCII.
+    """
+
+    def __init__(
+        self,
+        camera: CameraLike,
+        latest: LatestFrame,
+        detector: Detector | None,
+        settler: Settler,
+        checkout: Checkout,
+        publish_frame: Callable[[AnnotatedFrame], None],
+        wants_frames: Callable[[], bool],
+        names: Callable[[], Mapping[str, str]] = dict,
+        observer: LaneObserver | None = None,
+    ) -> None:
+        self._camera = camera
+        self._latest = latest
+        self._detector = detector
+        self._settler = settler
+        self._checkout = checkout
+        self._publish_frame = publish_frame
+        self._wants_frames = wants_frames
+        self._names = names
+        self._observer = observer or LaneObserver()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()  # guards what stats() reads
+        self._detections = self._failures = self._failures_in_a_row = self._emitted = 0
+        self._detected_at: deque[float] = deque(maxlen=64)
+        self._latencies_s: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._camera_state: CameraState = "down"
+        self._scene = Scene(settled=False, counts={}, tracks=())
+
+    def start(self) -> None:
+        """Start the detect thread; once only."""
+        self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Ask the thread to end and wait for it; harmless when it never started."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the detector failed on each of the last five frames or more."""
+        return self._failures_in_a_row >= FAILING_AFTER
+
+    def stats(self) -> LaneStats:
+        """Counters and latencies now; may be called from any thread."""
+        with self._lock:
+            ordered = sorted(self._latencies_s)
+            return LaneStats(
+                detections=self._detections,
+                failures=self._failures,
+                failing=self.failing,
+                emitted=self._emitted,
+                fps=self._fps(),
+                capture_to_emit_p50_ms=percentile_ms(ordered, 0.50),
+                capture_to_emit_p95_ms=percentile_ms(ordered, 0.95),
+            )
+
+    def _run(self) -> None:
+        seq = -1
+        self._checkout.camera_state(self._camera_state)
+        while not self._stopping.is_set():
+            frame = self._latest.wait(seq, POLL_S)
+            try:
+                self._follow_camera()
+                if frame is not None:
+                    seq = frame.seq
+                    self._process(frame)
+                self._observer.state(self._state())
+            except Exception:  # whatever one frame does to it, the lane must go on
+                log.exception("frame_failed seq=%d", seq)
+                self._stopping.wait(FAILURE_PAUSE_S)
+
+    def _follow_camera(self) -> None:
+        state = self._camera.state
+        if state == self._camera_state:
+            return
+        log.info("camera_state from=%s to=%s", self._camera_state, state)
+        self._camera_state = state
+        self._checkout.camera_state(state)
+
+    def _process(self, frame: Frame) -> None:
+        scene = self._scene = self._look(frame)
+        self._checkout.see(scene.counts, scene.settled)
+        if self._wants_frames():
+            self._show(frame, scene)
+
+    def _look(self, frame: Frame) -> Scene:
+        detections = self._detect(frame)
+        if detections is None:  # what lay there may lie there still, but nobody is sure
+            return Scene(settled=False, counts=self._scene.counts, tracks=())
+        height, width = frame.image.shape[:2]
+        return self._settler.update(detections, frame.captured_at, width, height)
+
+    def _detect(self, frame: Frame) -> list[Detection] | None:
+        """What the detector finds; None without one, or when it fails on this frame."""
+        if self._detector is None:
+            return None
+        began = time.monotonic()
+        try:
+            detections = self._detector.detect(frame.image, self._settler.config.keep_score)
+        except Exception:  # noqa: BLE001 - logged there; one bad frame must not end the lane
+            self._count_failure()
+            return None
+        now = time.monotonic()
+        self._observer.detect_seconds(now - began)
+        with self._lock:
+            self._detections += 1
+            self._failures_in_a_row = 0
+            self._detected_at.append(now)
+        return detections
+
+    def _show(self, frame: Frame, scene: Scene) -> None:
+        picture = annotate(frame.image, scene.tracks, self._names())
+        self._publish_frame(AnnotatedFrame(frame.seq, frame.captured_at, encode_jpeg(picture)))
+        latency_s = time.monotonic() - frame.captured_at
+        self._observer.capture_to_emit_seconds(latency_s)
+        with self._lock:
+            self._emitted += 1
+            self._latencies_s.append(latency_s)
+
+    def _count_failure(self) -> None:
+        with self._lock:
+            self._failures += 1
+            self._failures_in_a_row += 1
+            failed = self._failures_in_a_row
+        if failed & (failed - 1) == 0:  # 1, 2, 4, 8 …: a broken detector must not fill the log
+            log.exception("detect_failed in_a_row=%d", failed)
+        if failed >= FAILING_AFTER:
+            self._stopping.wait(FAILURE_PAUSE_S)
+
+    def _state(self) -> LaneState:
+        settled = self._scene.settled and self._camera_state == "ok"
+        return LaneState(self._camera_state, settled, self._fps())
+
+    def _fps(self) -> float:
+        """Detections per second over the last two seconds."""
+        since = time.monotonic() - 2.0
+        return sum(at > since for at in self._detected_at) / 2.0
+
+
+def percentile_ms(ordered_s: list[float], share: float) -> float | None:
+    """The nearest-rank percentile of sorted seconds, in ms; None when there are none."""
+    if not ordered_s:
+        return None
+    rank = max(1, math.ceil(share * len(ordered_s)))
+    return ordered_s[rank - 1] * 1000.0

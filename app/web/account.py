@@ -1,0 +1,73 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import cache
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
+from flask_login import current_user, login_user, logout_user
+from limits import parse_many
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from werkzeug.wrappers import Response
+
+from app.web.parts_here import parts
+from app.web.security import SignedIn
+
+account = Blueprint("account", __name__)
+log = logging.getLogger("checkout.account")
+
+TRIES = parse_many("10/minute;60/hour")  # per address
+
+
+@cache
+def limiter() -> SlidingWindowCounterRateLimiter:
+    """Made at the first try, because its storage starts a timer."""
+    return SlidingWindowCounterRateLimiter(MemoryStorage())
+
+
+@account.get("/login")
+def login() -> str | Response:
+    """The form, or onwards for who is signed in already."""
+    return redirect(home(), 303) if current_user.is_authenticated else render_template("login.html")
+
+
+@account.post("/login")
+def sign_in() -> str | Response | tuple[str, int]:
+    """Sign in with ``name`` and ``password``."""
+    if not all(limiter().hit(limit, request.remote_addr or "") for limit in TRIES):
+        log.warning("sign_in_limited")
+        return refused(_("Too many tries. Please wait a minute."), 429)
+    user = parts().users.verify(request.form.get("name", ""), request.form.get("password", ""))
+    if user is None:
+        log.warning("sign_in_refused")
+        return refused(_("The name or the password is wrong."), 401)
+    language = session.get("language")
+    session.clear()  # nothing of what a stranger put there survives
+    login_user(SignedIn(user))
+    session["used_at"] = time.time()
+    if language:
+        session["language"] = language
+    log.info("signed_in user=%s", user.id)
+    return redirect(home(), 303)
+
+
+@account.post("/logout")
+def logout() -> Response:
+    """Sign out."""
+    logout_user()
+    session.pop("used_at", None)
+    return redirect(url_for("account.login"), 303)
+
+
+def refused(sentence: str, status: int) -> tuple[str, int]:
+    """The form again, with the reason."""
+    return render_template("login.html", alert=sentence), status
+
+
+def home() -> str:
+    """Where a person works."""
+    return url_for("owner.show" if current_user.role == "owner" else "clerk.show")

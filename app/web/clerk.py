@@ -1,0 +1,82 @@
+"""The clerk's screen: who waits to pay, who calls for help."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.errors import CheckoutError
+from app.shop.money import format_minor
+from app.shop.order import OrderStatus
+from app.web.answers import refuse
+from app.web.language import chosen_language
+from app.web.parts_here import parts
+from app.web.security import for_roles
+
+clerk = Blueprint("clerk", __name__, url_prefix="/clerk")
+staff = for_roles("clerk", "owner")
+
+
+@clerk.get("")
+@staff
+def show() -> str:
+    """Waiting orders and calls; with ``part`` in the query only the part that changes."""
+    return page()
+
+
+@clerk.post("/orders/<int:order_id>/confirm")
+@staff
+def confirm(order_id: int) -> Response:
+    """The money is here."""
+    parts().checkout.confirm(order_id, current_user.name)
+    return back()
+
+
+@clerk.post("/orders/<int:order_id>/cancel")
+@staff
+def cancel(order_id: int) -> Response:
+    """No money comes: the basket is open again."""
+    parts().checkout.cancel(order_id, current_user.name)
+    return back()
+
+
+@clerk.post("/counter")
+@staff
+def counter_is_empty() -> Response:
+    """A person sees that the counter is empty, where the camera does not."""
+    parts().checkout.counter_cleared()
+    return back()
+
+
+@clerk.post("/call")
+@staff
+def answer_call() -> Response:
+    """Somebody went to help."""
+    parts().calls.answer()
+    return back()
+
+
+@clerk.errorhandler(CheckoutError)
+def refused(error: CheckoutError) -> Response:
+    """The page as it is now, with one sentence about what was refused."""
+    return refuse(error, page)
+
+
+def back() -> Response:
+    """To the page, by GET: reloading it sends nothing twice."""
+    return redirect(url_for("clerk.show"), 303)
+
+
+def page(alert: str = "") -> str:
+    """Render the screen; alert: one sentence shown on top."""
+    order = parts().checkout.current_order()
+    return render_template(
+        "clerk_orders.html" if "part" in request.args else "clerk.html",
+        alert=alert,
+        orders=parts().orders.awaiting(),
+        left_to_clear=order if order and order.status is OrderStatus.PAID else None,
+        call_since=parts().calls.since,
+        lane=parts().calls.lane,
+        money=lambda minor, currency: format_minor(minor, currency, chosen_language()),
+    )

@@ -1,0 +1,44 @@
+"""Commands for the shop: ``flask --app app …``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from app.errors import CheckoutError
+from app.store.database import Database, SqlUsers
+from app.store.users import ROLES
+
+users = AppGroup("users", help="The people who work here.")
+
+
+def init_commands(app: Flask) -> None:
+    """Add the commands to this app."""
+    app.cli.add_command(users)
+
+
+@users.command("add")
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default="clerk", show_default=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password's line from stdin.")
+def add_user(name: str, role: str, password_stdin: bool) -> None:
+    """Make an account for NAME; the password is asked for twice."""
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else ask_password()
+    database = Database(current_app.config["DATABASE_URL"])
+    try:
+        database.migrate()
+        user = SqlUsers(database).add(name, password, role)
+    except CheckoutError as error:
+        raise click.UsageError(str(error)) from error
+    finally:
+        database.close()
+    click.echo(f"{user.role} {user.name} can sign in now.")
+
+
+def ask_password() -> str:
+    """Ask twice, without showing it."""
+    answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return answer

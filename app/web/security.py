@@ -1,0 +1,124 @@
+"""Headers, cookies, forms' tokens, and who is signed in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from flask import Flask, abort, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
+from flask_login import LoginManager, UserMixin, current_user, logout_user
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.wrappers import Response
+
+from app.store.users import User
+from app.web.parts_here import parts
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+IDLE_SIGN_OUT_S = 30 * 60
+MAX_FORM_BYTES = 16 * 1024
+
+HEADERS = {
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' blob:",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        )
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+csrf = CSRFProtect()
+login_manager = LoginManager()
+
+
+class SignedIn(UserMixin):
+    """A user as Flask-Login wants it."""
+
+    def __init__(self, user: User) -> None:
+        self.id, self.name, self.role = user.id, user.name, user.role
+
+
+class Cookies(SecureCookieSessionInterface):
+    """Session cookies that are marked Secure wherever the browser came by HTTPS."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
+        """Whether the cookie may travel by HTTPS only."""
+        return request.is_secure
+
+
+def init_security(app: Flask) -> None:
+    """Protect every page and form of this app."""
+    app.config.update(
+        SESSION_COOKIE_NAME="checkout",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
+        MAX_FORM_MEMORY_SIZE=MAX_FORM_BYTES,
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session: a kiosk's page stays open for days
+    )
+    app.session_interface = Cookies()
+    csrf.init_app(app)
+    login_manager.init_app(app)
+    login_manager.user_loader(load_user)
+    login_manager.unauthorized_handler(lambda: redirect(url_for("account.login"), 303))
+    app.before_request(sign_out_when_idle)
+    app.after_request(add_headers)
+
+
+def add_headers(response: Response) -> Response:
+    """Add the security headers; pages are never kept, static files are asked for anew."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    static = request.endpoint == "static"
+    response.headers.setdefault("Cache-Control", "no-cache" if static else "no-store")
+    return response
+
+
+def load_user(user_id: str) -> SignedIn | None:
+    """The account behind a session; None when it is gone."""
+    user = parts().users.get(int(user_id)) if user_id.isdigit() else None
+    return SignedIn(user) if user else None
+
+
+def sign_out_when_idle() -> None:
+    """End a session that nobody used for half an hour; a page's own refreshing is not using it."""
+    if "_user_id" not in session:
+        return
+    now = time.time()
+    if now - session.get("used_at", 0.0) > IDLE_SIGN_OUT_S:
+        logout_user()
+    elif "part" not in request.args:
+        session["used_at"] = now
+
+
+def for_roles(*roles: str) -> Callable[[Callable[P, R]], Callable[P, R | Response]]:
+    """Let only signed-in people of these roles see a view; others are sent to sign in, or 403."""
+
+    def protect(view: Callable[P, R]) -> Callable[P, R | Response]:
+        @wraps(view)
+        def protected(*args: P.args, **kwargs: P.kwargs) -> R | Response:
+            if not current_user.is_authenticated:
+                answer: Any = login_manager.unauthorized()
+                return answer
+            if current_user.role not in roles:
+                abort(403)
+            return view(*args, **kwargs)
+
+        return protected
+
+    return protect
