@@ -23,13 +23,14 @@ def to_minor(value: int | float | Decimal, currency: str) -> int:
     A float counts as the number of 15 digits that a spreadsheet shows for it. Raises ValueError
     when the value is not finite or has more digits after the point than the currency.
     """
+    digits = exponent(currency)
     try:
-        scaled = Decimal(f"{value:.15g}" if isinstance(value, float) else value).scaleb(exponent(currency))
+        scaled = Decimal(f"{value:.15g}" if isinstance(value, float) else value).scaleb(digits)
         whole = int(scaled.to_integral_exact())
     except (InvalidOperation, OverflowError, ValueError) as error:
         raise ValueError(f"{value} is not an amount of {currency}") from error
     if whole != scaled:
-        raise ValueError(f"{currency} has {exponent(currency)} digits after the point, not {value}")
+        raise ValueError(f"{currency} has {digits} digits after the point, not {value}")
     return whole
 
 
