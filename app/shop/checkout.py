@@ -68,8 +68,8 @@ class Checkout:
         self._settled = False
         self._order: Order | None = None
         self._busy_at_s = clock()
-        # Calendar seconds: a version seen before a restart never fits another basket by chance.
-        self._snapshot = self._cart.snapshot(lane, int(time.time()), catalog)
+        # Calendar ms: a version seen before a restart never fits another basket by chance.
+        self._snapshot = self._cart.snapshot(lane, time.time_ns() // 1_000_000, catalog)
         self._resume(orders.unfinished(lane))
 
     def _resume(self, order: Order | None) -> None:
