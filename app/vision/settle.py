@@ -135,7 +135,7 @@ class Settler:
         if track.counted:
             return False
         if track.confirmed:
-            return not track.resting or track.name_is_contested(self.config)
+            return not track.resting or track.name_is_contested(self._now_s, self.config)
         stays = track.near.since_s < track.seen_s
         return stays and track.evidence > 0.0 and self._now_s - track.born_s < self.config.tentative_s
 

@@ -53,12 +53,14 @@ class SettleConfig:
     """Frames that must have shown it, however slow the camera."""
     tentative_s: float = 0.6
     """How long an unconfirmed track may be unseen, and may keep the scene unsettled."""
-    class_memory_s: float = 8.0
+    class_memory_s: float = 20.0
     """Time constant of a track's class history."""
+    class_clear: float = 2.0
+    """Factor by which a name must outweigh every other for a fruit to enter without waiting."""
+    class_wait_s: float = 2.0
+    """Longest wait for a contested name."""
     class_lead: float = 1.6
-    """Factor by which another name must outweigh the present one before it is taken."""
-    class_wait_s: float = 1.0
-    """Longest wait for a contested name before the fruit enters the basket."""
+    """Factor by which another name must outweigh a counted fruit's before it is taken."""
     class_recall_s: float = 1.0
     """Weight, in seconds, of the past of a fruit that was out of sight: another one may lie in
     its place now."""

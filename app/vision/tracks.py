@@ -123,12 +123,11 @@ class Track:
             return self.absence_s > config.tentative_s
         return self.absence_s > (config.hidden_s if self.resting else config.carried_s)
 
-    def name_is_contested(self, config: SettleConfig) -> bool:
+    def name_is_contested(self, now_s: float, config: SettleConfig) -> bool:
         """Whether another name is close, and waiting may still decide between them."""
-        total = sum(self.votes.values())
         best = self.votes[self.key]
         rival = max((v for k, v in self.votes.items() if k != self.key), default=0.0)
-        return best < config.class_lead * rival and total < config.class_wait_s * self.score
+        return best < config.class_clear * rival and now_s - self.born_s < config.class_wait_s
 
     def shift(self, dx: float, dy: float) -> None:
         """Go with the whole picture: the mount moved, not the fruit."""
@@ -150,11 +149,12 @@ class Track:
         keep = math.exp(-step_s / config.class_memory_s)
         total = sum(self.votes.values())
         if unseen_s > config.blink_s and total > 0.0:
-            keep = min(keep, config.class_recall_s * self.score / total)
+            keep = min(keep, config.class_recall_s * self.score**2 / total)
         for key in self.votes:
             self.votes[key] *= keep
         for key, score in seen.names.items():
-            self.votes[key] = self.votes.get(key, 0.0) + score * step_s
+            # Squared, so that a second name at half the score is no rival.
+            self.votes[key] = self.votes.get(key, 0.0) + score**2 * step_s
         best = max(self.votes, key=lambda key: (self.votes[key], key))
         lead = config.class_lead if self.counted else 1.0
         if self.votes[best] > lead * self.votes.get(self.key, 0.0):
