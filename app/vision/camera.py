@@ -57,7 +57,7 @@ class CameraStatus:
     """What the camera did so far.
 
     label: name of the source, without password. fps: pictures per second measured over the last
-    60, 0 unless ok. frames: published so far. dropped: of these never taken. restarts: times the
+    60, 0.0 unless ok and within the first half second. frames: published so far. dropped: of these never taken. restarts: times the
     source was opened again. last_frame_age_s: None before the first. problem: why it is not ok.
     """
 
@@ -101,7 +101,6 @@ class Camera:
         self._lost_at: float | None = None
         self._restarts = -1
         self._frames = 0
-        self._signature: int | None = None
         self._last_source_t_s = float("-inf")
         self._arrivals: deque[float] = deque(maxlen=FPS_WINDOW)
         self._next_due_at: float | None = None
@@ -155,7 +154,8 @@ class Camera:
 
     def _fps(self) -> float:
         span_s = self._arrivals[-1] - self._arrivals[0] if self._arrivals else 0.0
-        return (len(self._arrivals) - 1) / span_s if span_s > 0 else 0.0
+        # Streams begin with a burst of old pictures, which says nothing of their rate.
+        return (len(self._arrivals) - 1) / span_s if span_s > 0.5 else 0.0
 
     def _supervise(self) -> None:
         tries = 0
@@ -211,14 +211,11 @@ class Camera:
             return source
         raise SourceError("neither a webcam nor the demo opens: set CHECKOUT_CAMERA")
 
-    def _publish(self, life: _Life, source: Source, image: np.ndarray, t_s: float) -> bool:
-        """Hand a picture over, unless this life is over or the picture is the last one again."""
-        signature = _signature(image) if source.rate_fps is None else None
+    def _publish(self, life: _Life, source: Source, image: np.ndarray, t_s: float) -> None:
         now = time.monotonic()
         with self._lock:
-            if life is not self._life or (signature is not None and signature == self._signature):
-                return False
-            self._signature = signature
+            if life is not self._life:  # its read() came back after it had been given up
+                return
             self._frames += 1
             if not life.delivered:
                 self._note_opened(life, source, now, t_s)
@@ -226,7 +223,6 @@ class Camera:
             self._arrivals.append(now)
             self._next_due_at = now + (1 / source.rate_fps if source.rate_fps else 0.0)
             self._latest.put(Frame(self._frames, now, image, self._last_source_t_s))
-        return True
 
     def _note_opened(self, life: _Life, source: Source, now: float, t_s: float) -> None:
         life.delivered = True
@@ -242,11 +238,9 @@ class Camera:
 
     def _note_loss(self, reason: str) -> None:
         with self._lock:
-            known = self._problem == reason
             self._problem = reason
-            if self._lost_at is None:
+            if self._lost_at is None:  # once per loss, however often it is tried again
                 self._lost_at = time.monotonic()
-            if not known:
                 log.warning("lost source=%s reason=%s", self._label, reason)
 
 
@@ -257,7 +251,7 @@ class _Life(threading.Thread):
         self,
         name: str,
         opener: Callable[[], Source],
-        publish: Callable[[_Life, Source, np.ndarray, float], bool],
+        publish: Callable[[_Life, Source, np.ndarray, float], None],
         limits: CameraLimits,
     ) -> None:
         super().__init__(name=name, daemon=True)
@@ -281,8 +275,7 @@ class _Life(threading.Thread):
             self.reason = str(error)
 
     def _play(self, source: Source) -> str:
-        pace = _Pace()
-        fresh_at = time.monotonic()
+        pace, stillness = _Pace(), _Stillness()
         while not self.over.is_set():
             self.overdue_at = time.monotonic() + self._limits.read_s
             picture = source.read()
@@ -290,10 +283,11 @@ class _Life(threading.Thread):
                 return "no more pictures arrive"
             if source.rate_fps is not None:
                 self._wait_until(pace.due_at(picture[1]))
-            if self._publish(self, source, *picture):
-                fresh_at = time.monotonic()
-            elif time.monotonic() - fresh_at > self._limits.frozen_after_s:
-                return "the picture is frozen"
+            elif (still_s := stillness.of(picture[0])) is not None:
+                if still_s > self._limits.frozen_after_s:
+                    return "the picture is frozen"
+                continue
+            self._publish(self, source, *picture)
         return "stopped"
 
     def _wait_until(self, due_at: float) -> None:
@@ -315,6 +309,22 @@ class _Pace:
         return self._begun_at + t_s
 
 
-def _signature(image: np.ndarray) -> int:
-    # Every eighth row: a living sensor's noise changes all of them (0.1 ms at 720p).
-    return zlib.crc32(image[::8].tobytes())
+class _Stillness:
+    """Tells a frozen picture from a living one: a sensor's noise never repeats itself."""
+
+    def __init__(self) -> None:
+        self._signature: int | None = None
+        self._since = 0.0
+
+    def of(self, image: np.ndarray) -> float | None:
+        """Return for how many seconds the picture has been the same, None when it is new.
+
+        The first picture counts as still: a source that was opened again must show that it lives.
+        """
+        # Every eighth row will do, and takes 0.1 ms at 720p.
+        signature, before = zlib.crc32(image[::8].tobytes()), self._signature
+        self._signature = signature
+        if signature == before:
+            return time.monotonic() - self._since
+        self._since = time.monotonic()
+        return 0.0 if before is None else None

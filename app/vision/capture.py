@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import cv2
 import numpy as np
 
 from app.errors import SourceError
+
+AV_LOG_QUIET = "-8"  # as FFmpeg numbers it
 
 
 def mask(spec: str) -> str:
@@ -21,7 +24,9 @@ def open_capture(what: int | str, backend: int, parameters: list[int]) -> cv2.Vi
     parameters: pairs of cv2.CAP_PROP_… and value. The caller checks isOpened(). Raises SourceError
     when OpenCV throws.
     """
-    # OpenCV writes to stderr, with the address and its password, whatever it cannot open.
+    # OpenCV and FFmpeg write to stderr whatever they cannot open, again and again, and the
+    # address may hold a password. What went wrong is in the errors and the log.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", AV_LOG_QUIET)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         if isinstance(what, int):

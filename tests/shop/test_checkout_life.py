@@ -87,6 +87,17 @@ class LaneLife(RuleBasedStateMachine):
             self.frozen[key] = seen
         assert order.idempotency_key == key
 
+    @rule(apples=st.integers(1, 3), key=st.sampled_from("abcdefghij"))
+    def a_customer_pays_without_ado(self, apples, key):
+        self.camera_turns("ok")
+        self.see({"apple": apples}, True)
+        self.pay(0, key)
+
+    @precondition(lambda self: self.checkout.current_order())
+    @rule()
+    def the_clerk_takes_the_money(self):
+        self.attempt(self.checkout.confirm, self.checkout.current_order().id, "kim")
+
     @precondition(lambda self: self.orders.orders)
     @rule(data=st.data())
     def confirm(self, data):
