@@ -86,14 +86,16 @@ class Checkout:
     def see(self, counts: Mapping[str, int], settled: bool) -> CartSnapshot:
         """Take the settled counts of one frame; ``settled`` False while the scene is not at rest.
 
-        Cheap when nothing changed. An empty counter at rest ends a paid sale, and after
-        ``ABANDONED_AFTER_S`` untouched also the corrections that somebody left behind.
+        Cheap when nothing changed. Without a working camera no scene is at rest. An empty counter
+        at rest ends a paid sale and, after ``ABANDONED_AFTER_S`` untouched, also the corrections
+        that somebody left behind.
         """
         with self._changing():
+            settled = settled and self._camera == "ok"
             if settled != self._settled or counts != self._cart.counts:
                 self._settled = settled
                 self._cart = self._cart.see(counts, settled)
-            if settled and not self._cart.counts and self._camera == "ok":
+            if settled and not self._cart.counts:
                 self._counter_is_empty()
             else:
                 self._busy_at_s = self._clock()
@@ -167,6 +169,7 @@ class Checkout:
                 order = self._orders.create(
                     order_from(self._snapshot, self._catalog, self._cart, method, idempotency_key)
                 )
+                log_move(order)
             # A known key with nothing frozen: the store kept the order, but its answer got lost.
             if self._order is None and order.status is OrderStatus.AWAITING_PAYMENT:
                 self._order = order
@@ -223,6 +226,7 @@ class Checkout:
                 raise OrderNotFound(f"Lane {self._lane} has no order {order_id}.")
             if order.status is not status:
                 order = self._orders.set_status(order_id, status, actor)
+                log_move(order)
             if self._order is not None and self._order.id == order_id:
                 self._order = order if status is OrderStatus.PAID else None
                 self._busy_at_s = self._clock()
@@ -244,7 +248,7 @@ class Checkout:
         try:
             self._orders.release(self._order.id or 0)
         except StoreUnavailable as error:
-            log.warning("order %s was not marked as released: %s", self._order.number, error)
+            log.warning("order_release_failed number=%s reason=%s", self._order.number, error)
         self._order, self._cart = None, Cart()
 
     def _refresh(self, about: Order | None = None) -> None:
@@ -287,7 +291,7 @@ class Checkout:
                 try:
                     callback(*event)
                 except Exception:
-                    log.exception("a subscriber failed")
+                    log.exception("subscriber_failed")
             with self._lock:
                 self._delivering = False
 
@@ -300,3 +304,11 @@ def check_request(method: object, idempotency_key: object) -> None:
         raise InvalidPayment("The payment needs an idempotency key.")
     if len(idempotency_key) > MAX_KEY_LENGTH:
         raise InvalidPayment(f"The idempotency key is longer than {MAX_KEY_LENGTH} characters.")
+
+
+def log_move(order: Order) -> None:
+    """Log one line for an order that has just reached its status."""
+    log.info(
+        "order_%s number=%s total_minor=%d currency=%s by=%r",
+        *(order.status.value, order.number, order.total_minor, order.currency, order.changed_by),
+    )

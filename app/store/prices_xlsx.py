@@ -254,15 +254,16 @@ class PriceWatcher:
         if self._seen and stamp == self._stamp:
             return
         self._seen, self._stamp = True, stamp
+        version = self.catalog.version
         try:
             catalog = read_price_sheet(self._path)
         except PriceSheetError as error:
             self.problem = error
-            log.warning("price sheet refused, the last good prices stay: %s", error)
+            log.warning("price_sheet_refused last_good_version=%d reason=%s", version, error)
             return
         self.problem = None
-        self.catalog = replace(catalog, version=self.catalog.version + 1)
-        log.info("price sheet version %d: %d items", self.catalog.version, len(catalog.items))
+        self.catalog = replace(catalog, version=version + 1)
+        log.info("price_sheet_read version=%d items=%d", version + 1, len(catalog.items))
         self._on_catalog(self.catalog)
 
     def _run(self) -> None:
@@ -270,7 +271,7 @@ class PriceWatcher:
             try:
                 self.check()
             except Exception:  # a watcher that dies would leave old prices without a word
-                log.exception("the price sheet could not be taken over")
+                log.exception("price_sheet_failed")
 
     def _stat(self) -> tuple[int, int, int] | None:
         """Return what tells one saved file from the next, None when there is none."""

@@ -46,7 +46,7 @@ class LaneLife(RuleBasedStateMachine):
 
     @rule(counts=st.dictionaries(st.sampled_from(KEYS), st.integers(0, 3)), settled=st.booleans())
     def see(self, counts, settled):
-        self.settled = settled
+        self.settled = settled and self.camera == "ok"
         self.checkout.see(counts, settled)
 
     @rule()
@@ -83,7 +83,7 @@ class LaneLife(RuleBasedStateMachine):
             assert (behind, seen.status, seen.unpriced) == (0, "open", ())
             assert seen.lines
             by_hand_only = all(line.source == "manual" for line in seen.lines)
-            assert (self.settled and self.camera == "ok") or (self.camera != "ok" and by_hand_only)
+            assert self.settled or (self.camera != "ok" and by_hand_only)
             self.frozen[key] = seen
         assert order.idempotency_key == key
 
