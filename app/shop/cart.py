@@ -203,10 +203,6 @@ class Cart:
             unpriced=tuple(dict.fromkeys(line.key for line in lines if line.amount is None)),
         )
 
-    def has_words(self) -> bool:
-        """Tell whether anybody's word stands, even one that owes nothing now."""
-        return any(word.said.amount or word.manual.amount for word in self.words.values())
-
     def _of(self, key: str) -> tuple[int, Words]:
         return self.counts.get(key, 0), self.words.get(key, Words())
 

@@ -238,7 +238,7 @@ class Checkout:
     def _counter_is_empty(self) -> None:
         if self._order is not None:
             self._release()
-        elif self._clock() - self._busy_at_s >= ABANDONED_AFTER_S and self._cart.has_words():
+        elif self._clock() - self._busy_at_s >= ABANDONED_AFTER_S:
             self._cart = Cart()
 
     def _release(self) -> None:

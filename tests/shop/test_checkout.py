@@ -121,11 +121,17 @@ def test_what_only_a_dead_camera_saw_cannot_be_paid(full, state):
 
 def test_after_an_outage_the_scene_must_come_to_rest_anew(full):
     full.checkout.camera_state("down")
-    full.checkout.see({"apple": 2}, True)
     full.checkout.camera_state("ok")
     assert refusal(full) == "not_settled"
     full.checkout.see({"apple": 2}, True)
     assert full.pay().total_minor == 3000
+
+
+def test_a_frame_from_an_outage_is_never_at_rest(full):
+    full.checkout.camera_state("stale")
+    full.checkout.see({"apple": 2}, True)
+    full.checkout.camera_state("ok")
+    assert refusal(full) == "not_settled"
 
 
 def test_a_basket_of_manual_lines_can_be_paid_without_a_camera(lane):
