@@ -56,9 +56,9 @@ class CameraLimits:
 class CameraStatus:
     """What the camera did so far.
 
-    label: name of the source, without password. fps: pictures per second measured over the last
-    60, 0.0 unless ok and within the first half second. frames: published so far. dropped: of these never taken. restarts: times the
-    source was opened again. last_frame_age_s: None before the first. problem: why it is not ok.
+    label: name of the source, without password. fps: measured over the last 60 pictures, 0.0 unless
+    ok. frames: published so far. dropped: of these never taken. restarts: times the source was
+    opened again. last_frame_age_s: None before the first. problem: why it is not ok.
     """
 
     state: CameraState
@@ -241,7 +241,7 @@ class Camera:
             self._problem = reason
             if self._lost_at is None:  # once per loss, however often it is tried again
                 self._lost_at = time.monotonic()
-                log.warning("lost source=%s reason=%s", self._label, reason)
+                log.warning("lost source=%s reason=%r", self._label, reason)
 
 
 class _Life(threading.Thread):
