@@ -36,6 +36,7 @@ CameraState = Literal["ok", "stale", "down"]
 Subscriber = Callable[[CartSnapshot, Order | None], None]
 
 ABANDONED_AFTER_S = 120.0  # an empty, untouched counter: the next customer starts afresh
+PAID_SHOWN_S = 4.0  # time to read the order number, even when the counter is empty already
 MAX_KEY_LENGTH = 100
 METHOD = re.compile(r"[a-z][a-z0-9_]{0,31}")
 EVENTS_KEPT = 64  # a snapshot holds the whole state, so a slow subscriber may miss old ones
@@ -67,7 +68,8 @@ class Checkout:
         self._camera: CameraState = "down"
         self._settled = False
         self._order: Order | None = None
-        self._busy_at_s = clock()
+        self._emptied = False
+        self._paid_at_s = self._busy_at_s = clock()
         # Calendar ms: a version seen before a restart never fits another basket by chance.
         self._snapshot = self._cart.snapshot(lane, time.time_ns() // 1_000_000, catalog)
         self._resume(orders.unfinished(lane))
@@ -87,18 +89,15 @@ class Checkout:
         """Take the settled counts of one frame; ``settled`` False while the scene is not at rest.
 
         Cheap when nothing changed. Without a working camera no scene is at rest. An empty counter
-        at rest ends a paid sale and, after ``ABANDONED_AFTER_S`` untouched, also the corrections
-        that somebody left behind.
+        at rest ends a paid sale, once it was shown for ``PAID_SHOWN_S``, and, after
+        ``ABANDONED_AFTER_S`` untouched, also the corrections that somebody left behind.
         """
         with self._changing():
             settled = settled and self._camera == "ok"
             if settled != self._settled or counts != self._cart.counts:
                 self._settled = settled
                 self._cart = self._cart.see(counts, settled)
-            if settled and not self._cart.counts:
-                self._counter_is_empty()
-            else:
-                self._busy_at_s = self._clock()
+            self._watch_counter()
             self._refresh()
             return self._snapshot
 
@@ -193,13 +192,14 @@ class Checkout:
         return self._finish(order_id, OrderStatus.CANCELLED, actor)
 
     def counter_cleared(self) -> CartSnapshot:
-        """End a paid sale on the clerk's word that the counter is empty, while no camera sees it.
+        """End a paid sale at once, on the clerk's word that its goods are gone.
 
-        Nothing changes without a paid sale, or while the camera works and can tell by itself.
+        For a camera that is down, or that sees fruit where there is none. Without a paid sale
+        nothing changes.
         """
         with self._changing():
-            if self._camera != "ok":
-                self._release()
+            if self._order is not None and self._order.status is OrderStatus.PAID:
+                self._release(self._order)
                 self._refresh()
             return self._snapshot
 
@@ -227,29 +227,38 @@ class Checkout:
             if order.status is not status:
                 order = self._orders.set_status(order_id, status, actor)
                 log_move(order)
-            if self._order is not None and self._order.id == order_id:
-                self._order = order if status is OrderStatus.PAID else None
-                self._busy_at_s = self._clock()
+            shown = self._order
+            if shown is not None and shown.id == order_id and shown.status is not order.status:
+                self._order = order if order.status is OrderStatus.PAID else None
+                self._emptied = False
+                self._paid_at_s = self._busy_at_s = self._clock()
                 self._refresh(about=order)
             return order
 
     # Inside the lock
 
-    def _counter_is_empty(self) -> None:
-        if self._order is not None:
-            self._release()
-        elif self._clock() - self._busy_at_s >= ABANDONED_AFTER_S:
-            self._cart = Cart()
+    def _watch_counter(self) -> None:
+        """Let an empty counter end a paid sale, or a basket that somebody left behind."""
+        now_s = self._clock()
+        empty = self._settled and not self._cart.counts
+        if not empty:
+            self._busy_at_s = now_s
+        if self._order is None:
+            if now_s - self._busy_at_s >= ABANDONED_AFTER_S:
+                self._cart = Cart()
+        elif self._order.status is OrderStatus.PAID:
+            self._emptied = self._emptied or empty
+            if self._emptied and now_s - self._paid_at_s >= PAID_SHOWN_S:
+                self._release(self._order)
 
-    def _release(self) -> None:
-        """Begin a new basket once the goods of a paid order have left the counter."""
-        if self._order is None or self._order.status is not OrderStatus.PAID:
-            return
+    def _release(self, order: Order) -> None:
+        """Begin a new basket, with what lies on the counter, now that a sale's goods have left."""
         try:
-            self._orders.release(self._order.id or 0)
+            self._orders.release(order.id or 0)
         except StoreUnavailable as error:
-            log.warning("order_release_failed number=%s reason=%s", self._order.number, error)
-        self._order, self._cart = None, Cart()
+            log.warning("order_release_failed number=%s reason=%s", order.number, error)
+        self._order, self._emptied = None, False
+        self._cart = Cart().see(self._cart.counts, self._settled)
 
     def _refresh(self, about: Order | None = None) -> None:
         """Draw the snapshot anew; its version rises only when something on it changed."""
