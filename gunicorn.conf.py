@@ -1,5 +1,6 @@
 """How gunicorn serves the checkout: one process, threads, and a way out that takes all with it."""
 
+import signal
 import sys
 import threading
 
@@ -24,26 +25,23 @@ control_socket_disable = True
 
 def post_worker_init(worker):
     """On SIGTERM close the websockets too: each holds a thread that gunicorn would wait for."""
-    import signal
 
     def handle_exit(number, frame):
-        threading.Thread(target=stop_parts, name="stop").start()
+        threading.Thread(target=stop_parts, args=(worker,), name="stop").start()
         worker.handle_exit(number, frame)
 
     signal.signal(signal.SIGTERM, handle_exit)
 
 
-def worker_int(_worker):
+def worker_int(worker):
     """On SIGINT or SIGQUIT gunicorn leaves at once; stop what runs first."""
-    stop_parts()
+    stop_parts(worker)
 
 
-def stop_parts():
+def stop_parts(worker):
     """Stop camera, detector, prices and browsers; only the first call does anything."""
-    import wsgi
-
     if STOPPING.acquire(blocking=False):
-        wsgi.parts.stop()
+        worker.wsgi.extensions["checkout_parts"].stop()
 
 
 STOPPING = threading.Lock()

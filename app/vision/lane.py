@@ -55,12 +55,14 @@ class AnnotatedFrame:
 class LaneState:
     """What a customer must know of the lane: the camera, whether the scene is at rest, the pace.
 
-    fps: detections per second over the last seconds, 0.0 when none were made.
+    fps: detections per second over the last two seconds. counting: whether fruit is recognised;
+    False without camera or detector, then only people can fill the basket.
     """
 
     camera: CameraState
     settled: bool
     fps: float
+    counting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Lane:
         self._detected_at: deque[float] = deque(maxlen=64)
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._camera_state: CameraState = "down"
+        self._counting = False
         self._scene = Scene(settled=False, counts={}, tracks=())
 
     def start(self) -> None:
@@ -178,12 +181,14 @@ class Lane:
                 self._stopping.wait(FAILURE_PAUSE_S)
 
     def _follow_camera(self) -> None:
+        """Pass the camera's state on; pictures that nobody can look at are worth no camera."""
         state = self._camera.state
-        if state == self._camera_state:
+        counting = self._detector is not None and not self.failing
+        if (state, counting) == (self._camera_state, self._counting):
             return
-        log.info("camera_state from=%s to=%s", self._camera_state, state)
-        self._camera_state = state
-        self._checkout.camera_state(state)
+        log.info("lane_state camera=%s detector=%s", state, "ok" if counting else "missing")
+        self._camera_state, self._counting = state, counting
+        self._checkout.camera_state(state if counting else "down")
 
     def _process(self, frame: Frame) -> None:
         scene = self._scene = self._look(frame)
@@ -236,8 +241,9 @@ class Lane:
             self._stopping.wait(FAILURE_PAUSE_S)
 
     def _state(self) -> LaneState:
-        settled = self._scene.settled and self._camera_state == "ok"
-        return LaneState(self._camera_state, settled, self._fps())
+        counting = self._counting and self._camera_state == "ok"
+        settled = counting and self._scene.settled
+        return LaneState(self._camera_state, settled, self._fps(), counting)
 
     def _fps(self) -> float:
         """Detections per second over the last two seconds."""

@@ -68,14 +68,20 @@ def back() -> Response:
     return redirect(url_for("clerk.show"), 303)
 
 
+def camera_counts() -> bool:
+    """Whether the camera can see by itself that the counter is empty."""
+    return parts().hub.state.lane.counting
+
+
 def page(alert: str = "") -> str:
     """Render the screen; alert: one sentence shown on top."""
     order = parts().checkout.current_order()
+    paid_unseen = order is not None and order.status is OrderStatus.PAID and not camera_counts()
     return render_template(
         "clerk_orders.html" if "part" in request.args else "clerk.html",
         alert=alert,
         orders=parts().orders.awaiting(),
-        left_to_clear=order if order and order.status is OrderStatus.PAID else None,
+        left_to_clear=order if paid_unseen else None,
         call_since=parts().calls.since,
         lane=parts().calls.lane,
         money=lambda minor, currency: format_minor(minor, currency, chosen_language()),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
+
+
+log = logging.getLogger("checkout.threads")
 
 
 class OneLine(logging.Formatter):
@@ -26,3 +30,14 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ("alembic", "checkout.engineio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    threading.excepthook = log_thread_death
+
+
+def log_thread_death(death: threading.ExceptHookArgs) -> None:
+    """One line for a thread that dies of an exception; a browser that goes away is none."""
+    name = death.thread.name if death.thread else ""
+    if isinstance(death.exc_value, OSError) and name.endswith("(writer)"):
+        log.info("browser_gone error=%r", str(death.exc_value))
+    elif death.exc_value is not None:
+        trace = (death.exc_type, death.exc_value, death.exc_traceback)
+        log.error("thread_died name=%r", name, exc_info=trace)

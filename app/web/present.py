@@ -111,11 +111,11 @@ def why_not_payable(cart: CartSnapshot, state: LaneState) -> str | None:
     """The code of what stands in the way; a hint for the screen, the checkout itself decides."""
     if cart.status != "open":
         return "cart_frozen"
+    blind = None if state.counting else "camera_down" if state.camera != "ok" else "detector_down"
     if not cart.lines:
-        return "camera_down" if state.camera != "ok" else "cart_empty"
+        return blind or "cart_empty"
     if cart.unpriced:
         return "unpriced"
-    if state.camera != "ok":
-        by_camera = any(line.source == "camera" for line in cart.lines)
-        return "camera_down" if by_camera else None
+    if blind:
+        return blind if any(line.source == "camera" for line in cart.lines) else None
     return None if state.settled else "not_settled"

@@ -37,6 +37,7 @@ MAX_CONNECTIONS = 24  # of the server's 32 threads; the others serve pages
 MAX_MESSAGE_BYTES = 16 * 1024
 PING_EVERY_S = PING_ANSWER_S = 10
 STAFF_ROOM = "staff"
+NO_LANE = LaneState("down", settled=False, fps=0.0, counting=False)  # before the first frame
 
 Payload = Mapping[str, Any]
 
@@ -63,7 +64,7 @@ class Hub:
         self._gate = Gate(MAX_CONNECTIONS)
         self._sending = threading.RLock()  # one state after the other, in order, to everybody
         self._state = State(
-            checkout.snapshot(), checkout.current_order(), LaneState("down", False, 0.0), problem()
+            checkout.snapshot(), checkout.current_order(), NO_LANE, problem()
         )
 
     def init_app(self, app: Flask) -> None:

@@ -1,0 +1,224 @@
+// Keeps the pages in step with the server. It shows what the server sends and never computes
+// money; without it every form still works by itself.
+"use strict";
+
+const page = document.querySelector("[data-page]");
+const texts = JSON.parse(document.getElementById("texts").textContent);
+const socket = io({ query: { lang: page.dataset.language } });
+const byId = (id) => document.getElementById(id);
+
+document.documentElement.classList.add("scripted");
+
+// ---- The customer's screen ----
+
+let orderId = null;
+let payKey = null; // one wish to pay: kept until it is answered, so a resend makes no second order
+let pictureUrl = null;
+let unshown = null; // the picture that the server waits for, while this page is hidden
+
+function showFrame(frame) {
+  const picture = byId("picture");
+  const url = URL.createObjectURL(new Blob([frame.jpeg], { type: "image/jpeg" }));
+  const done = () => {
+    if (pictureUrl) URL.revokeObjectURL(pictureUrl);
+    pictureUrl = url;
+    if (document.hidden) unshown = frame.seq; // a hidden page needs no pictures
+    else socket.emit("frame_shown", { seq: frame.seq });
+  };
+  picture.onload = picture.onerror = done;
+  picture.src = url;
+  picture.hidden = false;
+}
+
+function showAgain() {
+  if (document.hidden || unshown === null) return;
+  socket.emit("frame_shown", { seq: unshown });
+  unshown = null;
+}
+
+function showCart(cart) {
+  byId("cart-version").value = cart.version;
+  byId("total").textContent = cart.total_text;
+  const list = byId("lines");
+  const known = new Map([...list.children].map((row) => [row.dataset.id, row]));
+  cart.lines.forEach((line, at) => {
+    const row = known.get(line.id) || newRow();
+    known.delete(line.id);
+    fillRow(row, line);
+    if (list.children[at] !== row) list.insertBefore(row, list.children[at] || null);
+  });
+  known.forEach((row) => removeRow(row, list));
+  byId("empty").hidden = cart.lines.length > 0;
+  page.dataset.status = cart.status;
+  for (const id of ["shopping", "total-row", "pay-form"]) byId(id).hidden = cart.status !== "open";
+  byId("waiting").hidden = cart.status !== "awaiting_payment";
+  byId("paid").hidden = cart.status !== "paid";
+  if (cart.status !== "open") byId("adder").hidePopover?.();
+  tell(cart.summary_text);
+}
+
+function newRow() {
+  return byId("line-template").content.firstElementChild.cloneNode(true);
+}
+
+function removeRow(row, list) {
+  const hadFocus = row.contains(document.activeElement);
+  row.remove();
+  if (hadFocus) (list.querySelector("button") || byId("open-adder")).focus();
+}
+
+function fillRow(row, line) {
+  row.dataset.id = line.id;
+  row.dataset.source = line.source;
+  row.toggleAttribute("data-unpriced", line.amount === null);
+  const thumb = row.querySelector(".thumb");
+  if (thumb.getAttribute("src") !== line.picture) thumb.src = line.picture;
+  row.querySelector("[name=id]").value = line.id;
+  for (const field of row.querySelectorAll("[data-field]")) {
+    const text = String(line[field.dataset.field]);
+    if (field.textContent !== text) field.textContent = text;
+  }
+  const [less, more, remove] = row.querySelectorAll("button");
+  less.value = line.quantity - 1;
+  more.value = Math.min(line.quantity + 1, 99);
+  more.disabled = line.quantity >= 99;
+  less.ariaLabel = texts.one_less.replace("{name}", line.name);
+  more.ariaLabel = texts.one_more.replace("{name}", line.name);
+  remove.ariaLabel = texts.remove.replace("{name}", line.name);
+}
+
+function showLane(lane) {
+  byId("picture-box").dataset.camera = lane.camera;
+  byId("camera-banner").hidden = lane.camera === "ok";
+  byId("pay").disabled = !lane.pay.allowed;
+  byId("pay-reason").textContent = lane.pay.message;
+}
+
+function showOrder(order) {
+  orderId = order.status === "cancelled" ? null : order.id;
+  for (const place of document.querySelectorAll("[data-order]")) {
+    place.textContent = order[place.dataset.order] ?? "";
+  }
+  for (const place of document.querySelectorAll("[data-order-value]")) place.value = order.id ?? "";
+  if (order.status === "paid") payKey = null;
+}
+
+let saying = null;
+function tell(text) { // what is said aloud: only what has come to rest
+  clearTimeout(saying);
+  saying = setTimeout(() => { byId("status").textContent = text; }, 600);
+}
+
+let alerting = null;
+function alertUser(text) {
+  byId("alert").textContent = text;
+  clearTimeout(alerting);
+  alerting = setTimeout(() => { byId("alert").textContent = standing; }, 8000);
+}
+
+let standing = ""; // a problem that lasts
+function showProblem(problem) {
+  standing = problem.code && problem.code !== "camera_down" ? problem.message : "";
+  byId("alert").textContent = standing;
+}
+
+// Each form of the customer's page is also an event: what it asks for, from its own fields.
+const asks = {
+  add_item: (form, button) => ["add_item", { key: button.value, quantity: Number(form.elements.quantity.value) }],
+  change_line: (form, button) => "remove" in button.dataset
+    ? ["remove_line", { id: form.elements.id.value }]
+    : ["change_line", { id: form.elements.id.value, quantity: Number(button.value) }],
+  pay: (form) => ["pay", {
+    cart_version: Number(byId("cart-version").value),
+    method: form.elements.method.value,
+    idempotency_key: (payKey ??= newKey()),
+  }],
+  cancel: () => ["cancel", { order_id: orderId }],
+  call_staff: () => ["call_staff", {}],
+};
+
+function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function submitted(event) {
+  const form = event.target;
+  const ask = asks[form.dataset.event];
+  if (!ask || !socket.connected) return; // the form goes its own way
+  event.preventDefault();
+  const [name, data] = ask(form, event.submitter);
+  socket.timeout(5000).emit(name, data, (late, answer) => answered(name, late, answer, event.submitter));
+}
+
+function answered(name, late, answer, button) {
+  if (late) return alertUser(texts.not_sent); // the key to pay stays: sent again it is the same wish
+  if (name === "pay" || name === "cancel") payKey = null;
+  if (!answer.ok) return alertUser(answer.message);
+  byId("alert").textContent = standing;
+  if (name === "add_item") {
+    byId("adder").hidePopover?.();
+    tell(texts.added.replace("{name}", button.dataset.name));
+  }
+  if (name === "call_staff") {
+    byId("called").hidden = false;
+    tell(texts.called);
+  }
+}
+
+function startCustomer() {
+  socket.on("frame", showFrame);
+  socket.on("cart", showCart);
+  socket.on("lane", showLane);
+  socket.on("order", showOrder);
+  socket.on("problem", showProblem);
+  socket.on("connect", () => offline(false));
+  socket.on("disconnect", () => offline(true));
+  socket.on("connect_error", () => offline(true));
+  document.addEventListener("submit", submitted);
+  document.addEventListener("visibilitychange", showAgain);
+}
+
+function offline(away) {
+  document.body.classList.toggle("offline", away);
+  byId("connection-banner").hidden = !away;
+  if (away) {
+    byId("pay").disabled = true;
+    byId("pay-reason").textContent = texts.no_connection;
+  }
+}
+
+// ---- The clerk's screen ----
+
+let fetching = false;
+let again = false;
+
+async function refresh() {
+  if (fetching) { again = true; return; }
+  fetching = true;
+  try {
+    const orders = byId("orders");
+    const answer = await fetch(orders.dataset.source, { redirect: "manual" });
+    if (answer.type === "opaqueredirect") return location.reload(); // signed out meanwhile
+    if (answer.ok) replaceOrders(orders, await answer.text());
+  } catch {
+    again = true; // the connection is away; it is tried again below
+  } finally {
+    fetching = false;
+  }
+  if (again) { again = false; setTimeout(refresh, 1000); }
+}
+
+function replaceOrders(orders, html) {
+  const focused = document.activeElement?.form?.getAttribute("action");
+  orders.innerHTML = html;
+  if (focused) orders.querySelector(`form[action="${CSS.escape(focused)}"] button`)?.focus();
+  byId("status").textContent = [...orders.querySelectorAll("h2")].map((title) => title.textContent).join(", ");
+}
+
+function startClerk() {
+  for (const event of ["connect", "order", "staff_call"]) socket.on(event, refresh);
+  socket.on("connect", () => { byId("alert").textContent = ""; });
+  socket.on("disconnect", () => { byId("alert").textContent = texts.no_connection; });
+}
+
+({ customer: startCustomer, clerk: startClerk })[page.dataset.page]();

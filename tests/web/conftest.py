@@ -1,0 +1,56 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.web.server import Screen, Server, film_counter, wait_until
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "counter.avi"
+    film_counter(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Server]:
+    """One server for all tests that leave it as they found it."""
+    server = Server(tmp_path_factory.mktemp("shop"), film)
+    server.add_user("clara", "clerk")
+    server.add_user("otto", "owner")
+    server.start()
+    yield server
+    assert server.stop() == 0, server.log
+
+
+@pytest.fixture
+def shop(running: Server) -> Iterator[Server]:
+    """The running server with an empty counter, and no trace of the test afterwards."""
+    yield running
+    running.lay()
+    with Screen(running.url) as screen:
+        wait_until(lambda: {"cart", "lane", "order"} <= screen.latest.keys())
+        if screen.cart["status"] == "awaiting_payment":
+            screen.ask("cancel", {"order_id": screen.latest["order"]["id"]})
+        screen.becomes("open")
+        wait_until(lambda: not any(line.startswith("camera") for line in screen.quantities()))
+        for line in screen.quantities():
+            screen.ask("remove_line", {"id": line})
+        screen.sees({})
+
+
+@pytest.fixture
+def screen(shop: Server) -> Iterator[Screen]:
+    with Screen(shop.url, transports=["websocket"]) as screen:
+        wait_until(lambda: len(screen.latest) == len(Screen.events))
+        yield screen
+
+
+@pytest.fixture
+def own_server(tmp_path: Path, film: Path) -> Iterator[Server]:
+    """A server for one test, not started yet."""
+    server = Server(tmp_path, film)
+    yield server
+    if hasattr(server, "process") and server.process.poll() is None:
+        server.stop()

@@ -1,0 +1,140 @@
+"""A real gunicorn and real Socket.IO clients."""
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.web.server import Screen, Server, by_key, wait_until
+
+
+def test_pictures_with_boxes_arrive_as_long_as_they_are_shown(
+    shop: Server, screen: Screen
+) -> None:
+    before = screen.frames
+
+    wait_until(lambda: screen.frames >= before + 10)
+
+    frame = screen.latest["frame"]
+    assert frame.keys() == {"seq", "captured_at", "jpeg"}
+    picture = cv2.imdecode(np.frombuffer(frame["jpeg"], np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (540, 960, 3)
+
+
+def test_the_basket_fills_and_empties_with_the_counter(shop: Server, screen: Screen) -> None:
+    shop.lay("apple", "apple", "lemon")
+    screen.sees({"camera:apple": 2, "camera:lemon": 1})
+
+    lines = by_key(screen.cart["lines"])
+    assert lines["apple"]["amount"] == 2 * lines["apple"]["unit_price"]
+    assert screen.cart["total"] == sum(line["amount"] for line in lines.values())
+    assert screen.cart["total_text"] == f"₩{screen.cart['total']:,}"
+    assert screen.latest["lane"]["pay"] == {"allowed": True, "reason": None, "message": ""}
+
+    shop.lay()
+    screen.sees({})
+    assert screen.latest["lane"]["pay"]["reason"] == "cart_empty"
+
+
+def test_each_browser_reads_its_own_language(shop: Server, screen: Screen) -> None:
+    shop.lay("apple")
+    with Screen(shop.url, "ko") as korean:
+        screen.sees({"camera:apple": 1})
+        korean.sees({"camera:apple": 1})
+
+        assert screen.cart["lines"][0]["name"] == "Apple"
+        assert korean.cart["lines"][0]["name"] == "사과"
+        assert korean.cart["total_text"].endswith("원")
+
+
+def test_add_change_and_remove_answer_and_reach_every_screen(shop: Server, screen: Screen) -> None:
+    with Screen(shop.url) as other:
+        assert screen.ask("add_item", {"key": "pear", "quantity": 2})["ok"]
+        other.sees({"manual:pear": 2})
+
+        answer = screen.ask("change_line", {"id": "manual:pear", "quantity": 5})
+        other.sees({"manual:pear": 5})
+        assert answer == {"ok": True, "version": other.cart["version"]}
+
+        assert screen.ask("remove_line", {"id": "manual:pear"})["ok"]
+        other.sees({})
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "code"),
+    [
+        ("add_item", {"key": "apple", "quantity": 0}, "invalid_quantity"),
+        ("add_item", {"key": "apple", "quantity": 100}, "invalid_quantity"),
+        ("add_item", {"key": "no_such_fruit", "quantity": 1}, "unknown_item"),
+        ("change_line", {"id": "camera:apple", "quantity": 1}, "line_not_found"),
+        ("remove_line", {"id": "manual:apple"}, "line_not_found"),
+        ("cancel", {"order_id": 999999}, "order_not_found"),
+        ("add_item", {"key": "apple"}, "bad_request"),
+        ("add_item", {"key": "apple", "quantity": True}, "bad_request"),
+        ("add_item", {"key": "apple", "quantity": -1}, "bad_request"),
+        ("add_item", {"key": "apple", "quantity": 1.5}, "bad_request"),
+        ("add_item", {"key": ["apple"], "quantity": 1}, "bad_request"),
+        ("add_item", {"key": "a" * 101, "quantity": 1}, "bad_request"),
+        ("add_item", {"key": "a\x00b", "quantity": 1}, "bad_request"),
+        ("add_item", "apple", "bad_request"),
+        ("add_item", [1, 2], "bad_request"),
+        ("change_line", None, "bad_request"),
+        ("pay", {"cart_version": "1; DROP TABLE", "method": "clerk"}, "bad_request"),
+        ("frame_shown", {"seq": None}, "bad_request"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_a_code_and_a_sentence(
+    screen: Screen, event: str, data: object, code: str
+) -> None:
+    answer = screen.ask(event, data)
+
+    assert answer["ok"] is False
+    assert answer["code"] == code
+    assert answer["message"].strip()
+    assert screen.quantities() == {}
+
+
+def test_an_event_without_data_is_refused_too(shop: Server, screen: Screen) -> None:
+    assert screen.ask("pay")["code"] == "bad_request"
+    assert "Traceback" not in shop.log
+
+
+def test_an_unpriced_fruit_asks_for_the_clerk_and_blocks_payment(
+    shop: Server, screen: Screen
+) -> None:
+    shop.lay("apple", "mystery")
+    screen.sees({"camera:apple": 1, "camera:mystery": 1})
+
+    line = by_key(screen.cart["lines"])["mystery"]
+    assert (line["unit_price"], line["amount"]) == (None, None)
+    assert line["amount_text"] == "ask the clerk"
+    assert screen.cart["unpriced"] == ["mystery"]
+    assert screen.latest["lane"]["pay"]["reason"] == "unpriced"
+    assert screen.pay("unpriced-1")["code"] == "unpriced"
+
+
+def test_a_browser_that_comes_back_gets_the_whole_state(shop: Server, screen: Screen) -> None:
+    shop.lay("apple")
+    screen.sees({"camera:apple": 1})
+    order = screen.pay("reconnect-1")["order"]
+
+    with Screen(shop.url) as back:
+        wait_until(lambda: set(Screen.events) <= back.latest.keys())
+        assert back.cart == screen.cart
+        assert back.cart["status"] == "awaiting_payment"
+        assert back.latest["order"] == order
+        assert back.latest["lane"]["camera"] == "ok"
+        assert back.latest["problem"] == {"code": None, "message": ""}
+
+
+def test_a_clerk_can_be_called(shop: Server, screen: Screen) -> None:
+    assert screen.ask("call_staff", {}) == {"ok": True}
+    assert screen.ask("call_staff") == {"ok": True}
+    assert shop.log.count("staff_called lane=1") == 1
+
+
+def test_polling_browsers_are_served_too(shop: Server) -> None:
+    with Screen(shop.url, transports=["polling"]) as poller:
+        wait_until(lambda: poller.frames >= 5)
+        assert poller.ask("add_item", {"key": "melon", "quantity": 1})["ok"]
+        poller.sees({"manual:melon": 1})
