@@ -45,7 +45,7 @@ class CameraLimits:
     down_after_s: float = 1.75  # must be shown within 2 s
     frozen_after_s: float = 1.5  # of identical pictures from a live source, before it is reopened
     read_s: float = 2.0  # a longer read() hangs
-    open_s: float = 15.0  # a longer opening hangs
+    open_s: float = 10.0  # a longer opening, or wait for the first picture, hangs
     backoff_s: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 5.0)  # before each try; the last repeats
     abandoned: int = 3  # hanging threads left behind at most; then no further is started
     watch_s: float = 0.1  # how often the capture thread is looked after
@@ -276,9 +276,11 @@ class _Life(threading.Thread):
 
     def _play(self, source: Source) -> str:
         pace, stillness = _Pace(), _Stillness()
+        limit_s = self._limits.open_s  # webcams warm up, streams wait for their next key frame
         while not self.over.is_set():
-            self.overdue_at = time.monotonic() + self._limits.read_s
+            self.overdue_at = time.monotonic() + limit_s
             picture = source.read()
+            limit_s = self._limits.read_s
             if picture is None:
                 return "no more pictures arrive"
             if source.rate_fps is not None:

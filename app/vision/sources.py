@@ -18,7 +18,7 @@ DEMO = Path(__file__).with_name("demo.mp4")
 SCHEMES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://")
 WEBCAM_SIZE = (1280, 720)
 STREAM_OPEN_TIMEOUT_MS = 5000
-STREAM_READ_TIMEOUT_MS = 1500  # loss must be known within 2 s
+STREAM_READ_TIMEOUT_MS = 5000  # Camera notices a silence sooner; this only ends the wait
 RETRY_BAD_READ_S = 0.3  # a webcam may lose single pictures without being lost itself
 
 Picture = tuple[np.ndarray, float]

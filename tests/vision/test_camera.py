@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -315,6 +316,19 @@ def test_a_short_gap_is_neither_stale_nor_down() -> None:
     assert wait_for(lambda: camera.status().frames > 3)
     camera.stop()
     assert camera.status().restarts == 1
+
+
+def test_a_webcam_may_warm_up_before_its_first_picture() -> None:
+    def warm_up() -> np.ndarray:
+        time.sleep(0.5)
+        return still()
+
+    limits = replace(QUICK, read_s=0.2, open_s=5.0)
+    camera = Camera("0", LatestFrame(), limits, openings(FakeWebcam(warm_up)))
+    camera.start()
+    seconds_until(camera, "ok")
+    assert camera.status().restarts == 0
+    camera.stop()
 
 
 def test_a_read_that_hangs_is_abandoned_and_can_never_publish_again() -> None:
