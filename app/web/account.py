@@ -20,12 +20,12 @@ from app.web.security import SignedIn
 account = Blueprint("account", __name__)
 log = logging.getLogger("checkout.account")
 
-TRIES = parse_many("10/minute;60/hour")  # per address
+FAILURES = parse_many("10/minute;60/hour")  # per address
 
 
 @cache
 def limiter() -> SlidingWindowCounterRateLimiter:
-    """Made at the first try, because its storage starts a timer."""
+    """Made at the first sign-in, because its storage starts a timer."""
     return SlidingWindowCounterRateLimiter(MemoryStorage())
 
 
@@ -38,11 +38,14 @@ def login() -> str | Response:
 @account.post("/login")
 def sign_in() -> str | Response | tuple[str, int]:
     """Sign in with ``name`` and ``password``."""
-    if not all(limiter().hit(limit, request.remote_addr or "") for limit in TRIES):
+    address = request.remote_addr or ""
+    if not all(limiter().test(limit, address) for limit in FAILURES):
         log.warning("sign_in_limited")
         return refused(_("Too many tries. Please wait a minute."), 429)
     user = parts().users.verify(request.form.get("name", ""), request.form.get("password", ""))
     if user is None:
+        for limit in FAILURES:
+            limiter().hit(limit, address)
         log.warning("sign_in_refused")
         return refused(_("The name or the password is wrong."), 401)
     language = session.get("language")

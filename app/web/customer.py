@@ -129,5 +129,4 @@ def script_texts() -> dict[str, str]:
         "remove": _("Remove %(name)s", name="{name}"),
         "added": _("%(name)s added.", name="{name}"),
         "called": _("A clerk is on the way."),
-        "picture_lost": _("The camera picture is missing"),
     }

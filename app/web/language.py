@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from flask import Flask, current_app, has_request_context, request, session
 from flask_babel import Babel, force_locale
 
-from app.settings import LANGUAGES
+from app.settings import LANGUAGES, ROOT
 
+TRANSLATIONS = ROOT / "app" / "translations"
 babel = Babel()
 NAMES = {"ko": "한국어", "en": "English"}
 
@@ -17,6 +18,7 @@ NAMES = {"ko": "한국어", "en": "English"}
 def init_language(app: Flask) -> None:
     """Translate this app's texts from app/translations."""
     app.config["BABEL_DEFAULT_LOCALE"] = "en"  # the texts in the code
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(TRANSLATIONS)
     babel.init_app(app, locale_selector=chosen_language)
     app.context_processor(
         lambda: {"language": chosen_language(), "other_languages": other_languages()}

@@ -8,6 +8,7 @@ from app.errors import CheckoutError
 
 MESSAGES = {
     "bad_request": _l("That was not understood. Please try again."),
+    "invalid_payment": _l("That was not understood. Please try again."),
     "busy": _l("That was too fast. Please wait a moment."),
     "invalid_quantity": _l("Choose a quantity from 1 to 99."),
     "unknown_item": _l("This item is not for sale. Please ask the clerk."),
