@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.vision.geometry import BoxXYXY, areas, overlaps
 from app.vision.settle_config import SettleConfig
 from model.detector import Detection
-
-BoxXYXY = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +23,6 @@ class Observation:
     box_xyxy: BoxXYXY
     score: float
     names: Mapping[str, float]
-
-
-def overlaps(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Overlap of every box of one list with every box of another.
-
-    a_xyxy: (n, 4), b_xyxy: (m, 4), any unit, each of positive area. Returns two (n, m) arrays in
-    [0, 1]: intersection over union, and intersection over the smaller box.
-    """
-    left_top = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
-    right_bottom = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:])
-    shared = np.clip(right_bottom - left_top, 0.0, None).prod(axis=2)  # (n, m)
-    area_a, area_b = areas(a_xyxy)[:, None], areas(b_xyxy)[None, :]
-    return shared / (area_a + area_b - shared), shared / np.minimum(area_a, area_b)
-
-
-def areas(boxes_xyxy: np.ndarray) -> np.ndarray:
-    """Area of each box: (n, 4) → (n,)."""
-    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1)
 
 
 def fuse(detections: Sequence[Detection], config: SettleConfig) -> list[Observation]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from app.vision.fuse import Observation
-from app.vision.tracks import Track, box_side
+from app.vision.geometry import box_side
+from app.vision.tracks import Track
 
 FEWEST = 3
 """Resting fruits that must agree: one or two could as well be carried."""

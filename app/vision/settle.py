@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from app.vision.fuse import BoxXYXY, Observation, fuse
+from app.vision.fuse import Observation, fuse
+from app.vision.geometry import BoxXYXY, Size
+from app.vision.match import match, without_doubles
 from app.vision.mount import bump, common_shift
 from app.vision.settle_config import SettleConfig
-from app.vision.tracks import Track, match, without_doubles
+from app.vision.tracks import Track
 from model.detector import Detection
 
 __all__ = ["Scene", "SettleConfig", "Settler", "TrackView"]
@@ -70,7 +72,7 @@ class Settler:
         """
         step_s = self._advance(t_s)
         seen = fuse(detections, self.config)
-        self._follow(seen, step_s, float(max(width, height)))
+        self._follow(seen, step_s, (float(width), float(height)))
         settled = self._is_settled(step_s)
         if settled:
             self._take_basket()
@@ -89,28 +91,28 @@ class Settler:
         self._now_s += step_s
         return step_s
 
-    def _follow(self, seen: Sequence[Observation], step_s: float, frame_side: float) -> None:
+    def _follow(self, seen: Sequence[Observation], step_s: float, frame: Size) -> None:
         config, tracks = self.config, self._tracks
-        matched = match(tracks, seen, self._now_s, frame_side, config)
-        knock = bump(tracks, seen, matched, frame_side)
+        matched = match(tracks, seen, self._now_s, max(frame), config)
+        knock = bump(tracks, seen, matched, max(frame))
         if knock != (0.0, 0.0):
             self._shift_all(*knock)
-            matched = match(tracks, seen, self._now_s, frame_side, config)
+            matched = match(tracks, seen, self._now_s, max(frame), config)
         self._shift_all(*common_shift(tracks, seen, matched))
         for index, track in enumerate(tracks):
             if index in matched:
-                track.hit(seen[matched[index]], self._now_s, step_s, config)
+                track.hit(seen[matched[index]], self._now_s, step_s, frame, config)
             else:
                 track.miss(step_s, config)
         self._tracks = [t for t in without_doubles(tracks, config) if not t.is_gone(config)]
         known = set(matched.values())
         for index, observation in enumerate(seen):
             if index not in known and observation.score >= config.confidence:
-                self._begin(observation, step_s)
+                self._begin(observation, step_s, frame)
 
-    def _begin(self, observation: Observation, step_s: float) -> None:
+    def _begin(self, observation: Observation, step_s: float, frame: Size) -> None:
         track = Track.begin(self._next_id, observation, self._now_s, self.config)
-        track.hit(observation, self._now_s, step_s, self.config)
+        track.hit(observation, self._now_s, step_s, frame, self.config)
         self._tracks.append(track)
         self._next_id += 1
 
@@ -137,11 +139,12 @@ class Settler:
         if track.confirmed:
             return not track.resting or track.name_is_contested(self._now_s, self.config)
         stays = track.near.since_s < track.seen_s
-        return stays and track.evidence > 0.0 and self._now_s - track.born_s < self.config.tentative_s
+        young = self._now_s - track.born_s < self.config.tentative_s
+        return stays and young and track.evidence > 0.0
 
     def _is_unsure(self, track: Track) -> bool:
         """Whether a believed fruit is out of sight, or being moved by a hand."""
-        if track.confirmed and self._now_s - track.seen_s > self.config.blink_s:
+        if track.confirmed and track.is_missing(self._now_s, self.config):
             return True
         moving_s = self._now_s - track.rested_s
         return track.counted and not track.resting and moving_s < self.config.patience_s

@@ -61,9 +61,10 @@ class SettleConfig:
     """Longest wait for a contested name."""
     class_lead: float = 1.6
     """Factor by which another name must outweigh a counted fruit's before it is taken."""
+    recall_after_s: float = 0.5
+    """Absence after which another fruit may lie in a fruit's place …"""
     class_recall_s: float = 1.0
-    """Weight, in seconds, of the past of a fruit that was out of sight: another one may lie in
-    its place now."""
+    """… and its past weighs no more than so many seconds of sure views."""
 
     # Rest
     still_share: float = 0.12
@@ -81,8 +82,12 @@ class SettleConfig:
     """Time without fruit after which the empty counter is believed."""
 
     # Leaving
-    blink_s: float = 0.5
-    """Absence that is taken for a flicker of the detector; longer makes the scene unsettled."""
+    carry_share: float = 0.25
+    """Way from its resting place, in box sides, from which a fruit lost there was being carried."""
+    blink_s: float = 0.4
+    """Absence that is taken for a flicker of the detector; longer makes the scene unsettled …"""
+    blink_frames: int = 3
+    """… once as many frames in a row lack the fruit: 0.4 s is one or two of a slow camera's."""
     hidden_s: float = 2.6
     """Absence after which a fruit lost at its place is gone: a hand hides one for up to 2 s."""
     carried_s: float = 0.5

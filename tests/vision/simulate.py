@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from app.vision.settle import Scene, SettleConfig, Settler
 from model.detector import Detection
@@ -239,7 +240,4 @@ def _within(spans: Sequence[tuple[float, float]], t_s: float) -> bool:
 
 def flips(moments: Sequence[Moment]) -> int:
     """How often the basket changed from one frame to the next."""
-    return sum(
-        dict(a.scene.counts) != dict(b.scene.counts)
-        for a, b in zip(moments, moments[1:], strict=False)
-    )
+    return sum(dict(a.scene.counts) != dict(b.scene.counts) for a, b in pairwise(moments))
