@@ -130,7 +130,9 @@ class Settler:
         """Whether something that may become a fruit is on its way; a hand may wave for longer."""
         coming = any(self._is_coming(track) for track in self._tracks)
         limit_s = self.config.patience_s
-        self._waited_s = min(limit_s, max(0.0, self._waited_s + (step_s if coming else -step_s)))
+        # Draining at half the pace, a hand that comes and goes stays ignored.
+        change_s = step_s if coming else -step_s / 2
+        self._waited_s = min(limit_s, max(0.0, self._waited_s + change_s))
         return coming and self._waited_s < limit_s
 
     def _is_coming(self, track: Track) -> bool:
