@@ -50,12 +50,12 @@ def scene_at(episode: Episode, t_s: float) -> tuple[list[Fruit], list[Hand]]:
             fruits[event.fruit] = after
         if hand_at is not None:
             angle = _arm_angle_deg(episode, _target(episode, event, fruit))
-            hands.append(Hand(hand_sprite(angle, episode.width / 1280, episode.seed), hand_at))
+            hands.append(Hand(hand_sprite(angle, episode.scale, episode.seed), hand_at))
     return list(fruits.values()), hands
 
 
 def _new_fruit(episode: Episode, event: Place) -> Fruit:
-    sprite = fruit_sprite(event.cutout, event.angle_deg, episode.width / 1280)
+    sprite = fruit_sprite(event.cutout, event.angle_deg, episode.scale)
     return Fruit(event.fruit, sprite, key_of(event.cutout), _pixels(episode, event.at))
 
 
@@ -96,7 +96,7 @@ class _HandPath:
         angle = math.radians(_arm_angle_deg(episode, target))
         self._towards = (math.sin(angle), -math.cos(angle))
         self._radius = fruit.sprite.radius
-        self._size = episode.width / 1280
+        self._size = episode.scale
         self._height = episode.height
 
     def bring(self, fruit: Fruit, since_s: float) -> tuple[Fruit, Point | None]:

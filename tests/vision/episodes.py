@@ -194,10 +194,10 @@ def _visible(fruit: Fruit, hands: list[Hand]) -> float:
 def demo_episode() -> Episode:
     """Return the demo: three baskets fill, change and empty; the counter is bare between them."""
     first: list[Event] = [
-        _put(1.5, "apple_1", (0.17, 0.30)),
-        _put(3.6, "orange_1", (0.40, 0.30)),
-        _put(5.7, "pear_2", (0.26, 0.72), 20),
-        _put(7.8, "watermelon_2", (0.74, 0.45)),
+        _put(1.5, "apple_1", (0.12, 0.28)),
+        _put(3.6, "orange_1", (0.36, 0.28)),
+        _put(5.7, "pear_2", (0.24, 0.70), 20),
+        _put(7.8, "watermelon_2", (0.75, 0.48)),
         Hide(12.5, "pear_2"),
         Take(17.0, "orange_1"),
         Take(24.0, "apple_1"),
@@ -205,27 +205,28 @@ def demo_episode() -> Episode:
         Take(28.0, "pear_2"),
     ]
     second: list[Event] = [
-        _put(33.5, "melon_2", (0.28, 0.36)),
-        _put(35.6, "lemon_1", (0.52, 0.30), 15),
-        _put(37.7, "pineapple_1", (0.82, 0.48), -10),
-        _put(39.8, "lemon_1", (0.50, 0.68), -40, fruit="second lemon"),
-        Move(45.0, "second lemon", (0.63, 0.32)),
+        _put(33.5, "melon_2", (0.20, 0.40)),
+        _put(35.6, "lemon_1", (0.46, 0.28), 15),
+        _put(37.7, "pineapple_1", (0.84, 0.50), -10),
+        _put(39.8, "lemon_1", (0.48, 0.72), -40, fruit="second lemon"),
+        Move(45.0, "second lemon", (0.63, 0.30)),
         Take(52.0, "melon_2"),
         Take(54.0, "second lemon"),
         Take(56.0, "pineapple_1"),
         Take(58.0, "lemon_1"),
     ]
     third: list[Event] = [
-        _put(63.5, "grapes_3", (0.30, 0.45), 15),
-        _put(65.6, "apple_2", (0.52, 0.33)),
-        _put(67.7, "orange_2", (0.70, 0.62)),
+        _put(63.5, "grapes_3", (0.24, 0.42), 15),
+        _put(65.6, "apple_2", (0.50, 0.32)),
+        _put(67.7, "orange_2", (0.74, 0.60)),
         Hide(72.0, "grapes_3"),
         Take(78.5, "orange_2"),
         Take(80.5, "grapes_3"),
         Take(82.5, "apple_2"),
     ]
     events = (*first, *second, *third)
-    return Episode(30.0, 1280, 720, seed=1, events=events, duration_s=88.5)
+    background = DATA / "backgrounds" / "proc_steel_202.jpg"
+    return Episode(30.0, 1280, 720, 1, events, 88.5, background, zoom=1.3)
 
 
 def _put(at_s: float, cutout: str, at: Point, angle_deg: float = 0.0, fruit: str = "") -> Place:
