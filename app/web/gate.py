@@ -31,11 +31,13 @@ class Gate:
         self._lock = threading.Lock()
         self._inside = 0
         self._closed = False
+        self.sending = threading.RLock()  # held over packets that belong together
         self._raw: dict[str, socket.socket] = {}  # websockets by Engine.IO session id
 
     def install(self, wsgi: WSGIApplication, engine: Any) -> WSGIApplication:
         """Stand before ``wsgi`` and listen to the Engine.IO server's comings and goings."""
         self._next, self._engine = wsgi, engine
+        engine.send_packet = self._one_at_a_time(engine.send_packet)
         for event, listen in (("connect", self._on_connect), ("disconnect", self._on_disconnect)):
             engine.on(event, listen(engine.handlers[event]))
         return self._pass
@@ -100,6 +102,13 @@ class Gate:
         if environ.get("HTTP_UPGRADE", "").lower() == "websocket" and raw is not None:
             with self._lock:
                 self._raw[sid] = raw
+
+    def _one_at_a_time(self, send: Callable[..., None]) -> Callable[..., None]:
+        def send_alone(sid: str, packet: object) -> None:
+            with self.sending:
+                send(sid, packet)
+
+        return send_alone
 
     def _on_connect(self, handle: Callable[..., Any]) -> Callable[..., Any]:
         def connected(sid: str, environ: WSGIEnvironment) -> Any:

@@ -115,7 +115,12 @@ class Hub:
         if not ready:
             return
         picture = {"seq": frame.seq, "captured_at": frame.captured_at, "jpeg": frame.jpeg}
-        self._io.emit("frame", picture, to=ready)
+        for sid in ready:
+            # One by one: a packet keeps its first encoding, and polling browsers need another one
+            # than websockets. Under the gate's lock: the two packets of a picture must follow
+            # each other.
+            with self._gate.sending:
+                self._io.emit("frame", picture, to=sid)
         due = self._viewers.due_for_fps(ready)
         if due:
             self._send_lane(due)

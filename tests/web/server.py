@@ -91,7 +91,6 @@ class Server:
             "CHECKOUT_SECRET_KEY": SECRET_KEY,
             "CHECKOUT_PORT": str(self.port),
             "CHECKOUT_LANGUAGE": "en",
-            "PYTHONWARNINGS": "error::ResourceWarning",
         }
         self.lay()
 
@@ -111,7 +110,7 @@ class Server:
         assert self.process.poll() is None, self.log
         try:
             return requests.get(f"{self.url}/healthz", timeout=2).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):  # it listens before it can answer
             return False
 
     def stop(self) -> int:

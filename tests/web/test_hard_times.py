@@ -1,9 +1,11 @@
 """What a shop's server lives through: stalled browsers, floods, dead parts, being switched off."""
 
+import json
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +26,19 @@ def raw_socket(server: Server) -> websocket.WebSocket:
     assert raw.recv().startswith("0")
     raw.send("40")
     return raw
+
+
+def long_poll(server: Server) -> threading.Thread:
+    """A polling browser that waits for news."""
+    url = f"{server.url}/socket.io/?EIO=4&transport=polling"
+    url += "&sid=" + json.loads(requests.get(url, timeout=5).text[1:])["sid"]
+
+    def wait() -> None:
+        requests.get(url, timeout=10)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
 
 
 def worker_of(server: Server) -> psutil.Process:
@@ -160,7 +175,7 @@ def test_switching_off_takes_everything_with_it(own_server: Server, stop: signal
     own_server.start()
     with Screen(own_server.url, transports=["websocket"]) as screen:
         stalled = raw_socket(own_server)
-        poller = Screen(own_server.url, transports=["polling"])
+        poller = long_poll(own_server)
         wait_until(lambda: screen.frames > 3)
         family = [psutil.Process(own_server.process.pid), worker_of(own_server)]
 
@@ -171,7 +186,7 @@ def test_switching_off_takes_everything_with_it(own_server: Server, stop: signal
 
         wait_until(lambda: not screen.io.connected)
         stalled.close()
-        poller.close()
+        poller.join()
 
     assert status == 0, own_server.log
     assert took_s < 5.0, own_server.log

@@ -133,8 +133,8 @@ def test_a_clerk_can_be_called(shop: Server, screen: Screen) -> None:
     assert shop.log.count("staff_called lane=1") == 1
 
 
-def test_polling_browsers_are_served_too(shop: Server) -> None:
+def test_polling_browsers_are_served_beside_websockets(shop: Server, screen: Screen) -> None:
     with Screen(shop.url, transports=["polling"]) as poller:
-        wait_until(lambda: poller.frames >= 5)
+        wait_until(lambda: poller.frames >= 10)
         assert poller.ask("add_item", {"key": "melon", "quantity": 1})["ok"]
         poller.sees({"manual:melon": 1})

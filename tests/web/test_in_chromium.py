@@ -1,0 +1,256 @@
+"""What people see and press, in a real browser."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.web.browsing import SIZES, launched, opened, shoot, sign_in
+from tests.web.server import Screen, Server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, shop: Server) -> Iterator[Page]:
+    with opened(browser, shop.url) as page:
+        yield page
+
+
+def lines(page: Page) -> list[str]:
+    return page.locator("#lines .line").evaluate_all("rows => rows.map(row => row.dataset.id)")
+
+
+def test_the_live_picture_is_there_and_changes(page: Page) -> None:
+    picture = page.locator("#picture")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.naturalWidth") == 960
+
+    sources = set()
+    for _ in range(20):
+        sources.add(picture.get_attribute("src"))
+        page.wait_for_timeout(50)
+    assert len(sources) > 5
+
+
+def test_the_basket_fills_changes_and_empties_by_itself(shop: Server, page: Page) -> None:
+    expect(page.locator("#empty")).to_be_visible()
+    expect(page.locator("#pay")).to_be_disabled()
+
+    shop.lay("apple", "apple", "lemon")
+    expect(page.locator('[data-id="camera:apple"] .count')).to_have_text("2")
+    expect(page.locator('[data-id="camera:lemon"] .count')).to_have_text("1")
+    expect(page.locator("#pay")).to_be_enabled()
+    expect(page.locator("#pay-reason")).to_be_empty()
+    expect(page.locator("#status")).to_contain_text("3 fruits, total ₩")
+
+    shop.lay("lemon")
+    expect(page.locator('[data-id="camera:apple"]')).to_have_count(0)
+    shop.lay()
+    expect(page.locator("#empty")).to_be_visible()
+
+
+def test_fruit_is_added_corrected_and_removed_by_hand(page: Page) -> None:
+    page.click("#open-adder")
+    page.click("#adder .tile[value=pear]")
+    expect(page.locator("#adder")).to_be_hidden()
+    count = page.locator('[data-id="manual:pear"] .count')
+    expect(count).to_have_text("1")
+
+    more = page.get_by_role("button", name="One more Pear")
+    more.click()
+    expect(count).to_have_text("2")
+    expect(more).to_be_focused()
+    page.get_by_role("button", name="One Pear less").click()
+    expect(count).to_have_text("1")
+    page.get_by_role("button", name="Remove Pear").click()
+    expect(page.locator("#empty")).to_be_visible()
+
+
+def test_a_sale_is_completed_with_the_clerk_on_another_screen(
+    shop: Server, browser: Browser, page: Page
+) -> None:
+    shop.lay("apple", "orange")
+    expect(page.locator("#lines .line")).to_have_count(2)
+    total = page.locator("#total").text_content()
+    page.click("#pay")
+    expect(page.locator("#waiting")).to_be_visible()
+    number = page.locator("#waiting [data-order=number]").text_content()
+    assert number
+    expect(page.locator("#waiting [data-order=total_text]")).to_have_text(total or "")
+
+    with opened(browser, shop.url + "/login") as clerk:
+        sign_in(clerk, "clara")
+        order = clerk.locator(".order", has_text=number)
+        expect(order).to_contain_text(total or "")
+        order.get_by_role("button", name="Money received").click()
+        expect(clerk.locator(".nothing")).to_be_visible()
+
+    expect(page.locator("#paid")).to_be_visible()
+    expect(page.locator("#paid [data-order=number]")).to_have_text(number)
+    shop.lay()
+    expect(page.locator("#shopping")).to_be_visible()
+    expect(page.locator("#empty")).to_be_visible()
+
+
+def test_paying_can_be_taken_back(shop: Server, page: Page) -> None:
+    shop.lay("apple")
+    page.click("#pay")
+    page.click("#waiting button")
+
+    expect(page.locator("#shopping")).to_be_visible()
+    assert lines(page) == ["camera:apple"]
+    expect(page.locator("#pay")).to_be_enabled()
+
+
+def test_the_clerk_sees_orders_and_calls_without_reloading(
+    shop: Server, browser: Browser, page: Page
+) -> None:
+    with opened(browser, shop.url + "/login") as clerk:
+        sign_in(clerk, "clara")
+        expect(clerk.locator(".nothing")).to_be_visible()
+
+        page.get_by_role("button", name="Call the clerk").click()
+        expect(page.locator("#called")).to_be_visible()
+        expect(clerk.locator(".call")).to_be_visible()
+        clerk.locator(".call button").click()
+        expect(clerk.locator(".call")).to_have_count(0)
+
+        shop.lay("apple")
+        page.click("#pay")
+        expect(clerk.locator(".order")).to_have_count(1)
+        clerk.get_by_role("button", name="Cancel the order").click()
+    expect(page.locator("#shopping")).to_be_visible()
+
+
+def test_everything_works_without_javascript(shop: Server, browser: Browser) -> None:
+    with opened(browser, shop.url, java_script_enabled=False) as page:
+        page.click("#open-adder")
+        page.click("#adder .tile[value=pear]")
+        expect(page.locator('[data-id="manual:pear"] .count')).to_have_text("1")
+        page.get_by_role("button", name="One more Pear").click()
+        expect(page.locator('[data-id="manual:pear"] .count')).to_have_text("2")
+        page.click("#pay")
+        expect(page.locator("#waiting")).to_be_visible()
+        page.click("#waiting button")
+        page.get_by_role("button", name="Remove Pear").click()
+        expect(page.locator("#empty")).to_be_visible()
+        page.get_by_role("button", name="한국어").click()
+        expect(page.locator("#basket-title")).to_have_text("장바구니")
+
+
+def test_an_unpriced_fruit_says_ask_the_clerk(shop: Server, page: Page) -> None:
+    shop.lay("apple", "mystery")
+
+    line = page.locator('[data-id="camera:mystery"]')
+    expect(line).to_contain_text("ask the clerk")
+    expect(page.locator("#pay")).to_be_disabled()
+    expect(page.locator("#pay-reason")).to_have_text("An item has no price. Please ask the clerk.")
+    shoot(page, "unpriced-landscape-en")
+
+
+def test_everything_can_be_reached_and_pressed_with_the_keyboard(page: Page) -> None:
+    seen = []
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.textContent.trim()"))
+    assert seen[0] == "Add missed fruit"
+    assert "Call the clerk" in seen
+
+    page.focus("#open-adder")
+    page.keyboard.press("Enter")
+    expect(page.locator("#adder")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#adder")).to_be_hidden()
+    expect(page.locator("#open-adder")).to_be_focused()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_everything_to_press_is_at_least_44_pixels_large(
+    shop: Server, browser: Browser, size: str
+) -> None:
+    with Screen(shop.url) as screen, opened(browser, shop.url, size) as page:
+        screen.ask("add_item", {"key": "dragon_fruit", "quantity": 12})
+        expect(page.locator("#lines .line")).to_have_count(1)
+        for button in page.locator("button:visible, a:visible").all():
+            box = button.bounding_box()
+            assert box
+            size_px = min(box["width"], box["height"])
+            assert size_px >= 44, (button.text_content(), button.get_attribute("class"), box)
+
+
+def test_a_lost_server_is_shown_and_found_again(
+    own_server: Server, browser: Browser
+) -> None:
+    own_server.start()
+    with opened(browser, own_server.url, quiet=False) as page:
+        expect(page.locator("#picture")).to_be_visible()
+        own_server.stop()
+        expect(page.locator("#connection-banner")).to_be_visible()
+        expect(page.locator("#pay")).to_be_disabled()
+        shoot(page, "offline-landscape-en")
+        own_server.start()
+        expect(page.locator("#connection-banner")).to_be_hidden(timeout=15_000)
+        own_server.lay("apple")
+        expect(page.locator("#lines .line")).to_have_count(1)
+
+
+BASKET = ("apple", "orange", "pear", "lemon", "grapes", "melon", "apple")
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("size", SIZES)
+def test_screens_fit_and_are_kept_to_look_at(
+    shop: Server, browser: Browser, size: str, language: str
+) -> None:
+    name, query = f"{size}-{language}", f"?lang={language}"
+    with Screen(shop.url) as screen, opened(browser, f"{shop.url}/{query}", size) as page:
+        expect(page.locator("#picture")).to_be_visible()
+        shoot(page, f"1-empty-{name}")
+        shop.lay(*BASKET)
+        screen.ask("add_item", {"key": "dragon_fruit", "quantity": 2})
+        expect(page.locator("#lines .line")).to_have_count(7)
+        page.wait_for_timeout(200)
+        shoot(page, f"2-basket-{name}")
+        page.click("#open-adder")
+        shoot(page, f"3-adder-{name}")
+        page.keyboard.press("Escape")
+        page.click("#pay")
+        expect(page.locator("#waiting")).to_be_visible()
+        shoot(page, f"4-waiting-{name}")
+        with opened(browser, shop.url + "/login" + query, size) as clerk:
+            shoot(clerk, f"5-login-{name}")
+            sign_in(clerk, "otto")
+            clerk.goto(shop.url + "/clerk" + query)
+            shoot(clerk, f"6-clerk-{name}")
+            clerk.locator(".order .primary").click()
+            clerk.goto(shop.url + "/owner" + query)
+            shoot(clerk, f"7-owner-{name}")
+        expect(page.locator("#paid")).to_be_visible()
+        shoot(page, f"8-paid-{name}")
+
+
+def test_at_200_percent_nothing_is_cut_off(shop: Server, browser: Browser) -> None:
+    with opened(browser, shop.url) as page:
+        page.set_viewport_size({"width": 640, "height": 400})
+        shop.lay(*BASKET)
+        expect(page.locator("#lines .line")).to_have_count(6)
+        shoot(page, "zoomed-200")
+        page.locator("#pay").scroll_into_view_if_needed()
+        expect(page.locator("#pay")).to_be_in_viewport()
+
+
+def test_a_dead_camera_is_shown(own_server: Server, browser: Browser) -> None:
+    own_server.env["CHECKOUT_CAMERA"] = "http://127.0.0.1:9/none"
+    own_server.start()
+    with opened(browser, own_server.url) as page:
+        expect(page.locator("#camera-banner")).to_be_visible()
+        expect(page.locator("#pay-reason")).to_have_text(
+            "The camera is not working. Please ask the clerk."
+        )
+        shoot(page, "camera-lost-landscape-en")
+
