@@ -73,7 +73,7 @@ def fruit_sprite(cutout: Path, angle_deg: float, scale: float) -> Sprite:
 @lru_cache(maxsize=32)
 def hand_sprite(angle_deg: float, scale: float, look: int) -> Sprite:
     """Draw a forearm and hand reaching up the picture; its anchor is where the fingers begin."""
-    bgra = _draw_hand(SKINS_BGR[look % 3], SLEEVES_BGR[look % 3], mirrored=look % 2 == 1)
+    bgra = _draw_hand(look % 6)
     bgra = cv2.resize(bgra, None, fx=scale / 2, fy=scale / 2, interpolation=cv2.INTER_AREA)
     anchor = (HAND_ANCHOR[0] * scale / 2, HAND_ANCHOR[1] * scale / 2)
     height, width = bgra.shape[:2]
@@ -186,17 +186,16 @@ FOREARM = (
 SLEEVE = ((-112, 560), (-140, 900), (-160, 1900), (160, 1900), (140, 900), (112, 560))
 
 
-def _draw_hand(
-    skin: tuple[int, int, int], sleeve: tuple[int, int, int], mirrored: bool
-) -> np.ndarray:
+@lru_cache(maxsize=6)
+def _draw_hand(look: int) -> np.ndarray:
     shape = _height(_polygon(FOREARM), 80)
     shape = np.maximum(shape, _height(_polygon(BACK), 75))
     for course, thickness in (*FINGERS, THUMB):
         shape = np.maximum(shape, _height(_line(course, thickness), thickness / 2))
     bgra = np.zeros((*shape.shape, 4), np.float32)
-    _paint(bgra, shape, skin)
-    _paint(bgra, _height(_polygon(SLEEVE), 120), sleeve)
-    return bgra[:, ::-1].copy() if mirrored else bgra
+    _paint(bgra, shape, SKINS_BGR[look % 3])
+    _paint(bgra, _height(_polygon(SLEEVE), 120), SLEEVES_BGR[look % 3])
+    return bgra[:, ::-1].copy() if look % 2 else bgra
 
 
 def _polygon(points: Course) -> np.ndarray:
