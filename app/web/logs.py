@@ -7,7 +7,6 @@ import sys
 import threading
 from datetime import UTC, datetime
 
-
 log = logging.getLogger("checkout.threads")
 
 

@@ -61,6 +61,14 @@ def shoot(page: Page, name: str) -> Path:
     return path
 
 
+def shoot_all_sizes(page: Page, name: str) -> None:
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        shoot(page, f"{name}-{size}")
+    width, height = SIZES["landscape"]
+    page.set_viewport_size({"width": width, "height": height})
+
+
 def sign_in(page: Page, name: str) -> None:
     page.fill("#name", name)
     page.fill("#password", PASSWORD)

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import engineio
 import numpy as np
 import requests
 import socketio
 from socketio.exceptions import BadNamespaceError
 
-from tests.web.serve import PLACES, SIZE
+from tests.web.scene import PLACES, SIZE
 
 ROOT = Path(__file__).parents[2]
 CUTOUTS = ROOT / "tests" / "data" / "cutouts"
@@ -146,7 +147,9 @@ class Server:
         )
 
     def add_user(self, name: str, role: str = "clerk") -> None:
-        done = self.command("users", "add", name, "--role", role, "--password-stdin", stdin=PASSWORD)
+        done = self.command(
+            "users", "add", name, "--role", role, "--password-stdin", stdin=PASSWORD
+        )
         assert done.returncode == 0, done.stderr
 
 
@@ -185,6 +188,18 @@ def field(html: str, name: str) -> str:
     return found[1]
 
 
+class InOrder(engineio.Client):
+    """Handles messages as they come; the library's own threads may swap a picture's two parts."""
+
+    def _trigger_event(self, event: str, *args: Any, **kwargs: Any) -> Any:
+        return super()._trigger_event(event, *args, **{**kwargs, "run_async": False})
+
+
+class Client(socketio.Client):
+    def _engineio_client_class(self) -> type[engineio.Client]:
+        return InOrder
+
+
 class Screen:
     """A Socket.IO client that shows every picture it gets, and remembers what it was told."""
 
@@ -195,7 +210,7 @@ class Screen:
         self.heard: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.frames = 0
         self._shows = shows
-        self.io = socketio.Client(reconnection=False)
+        self.io = Client(reconnection=False)
         for event in self.events:
             self.io.on(event, self._hears(event))
         self.io.connect(f"{url}?lang={language}", wait_timeout=10, **options)
@@ -234,7 +249,9 @@ class Screen:
         return cart
 
     def quantities(self) -> dict[str, int]:
-        return {line["id"]: line["quantity"] for line in self.latest.get("cart", {}).get("lines", [])}
+        return {
+            line["id"]: line["quantity"] for line in self.latest.get("cart", {}).get("lines", [])
+        }
 
     def sees(self, expected: dict[str, int], settled: bool = True) -> None:
         """Wait until the basket is as expected and, unless told otherwise, at rest."""

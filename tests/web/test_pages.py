@@ -30,9 +30,7 @@ def test_fruit_is_added_changed_and_removed_with_forms_alone(
     screen.sees({})
 
 
-def test_a_sale_is_made_with_forms_alone(
-    shop: Server, visitor: Visitor, screen: Screen
-) -> None:
+def test_a_sale_is_made_with_forms_alone(shop: Server, visitor: Visitor, screen: Screen) -> None:
     shop.lay("apple")
     screen.sees({"camera:apple": 1})
     page = visitor.get().text
@@ -101,9 +99,7 @@ def test_a_bad_form_gets_the_page_with_one_sentence(
 @pytest.mark.parametrize("path", ["/items", "/lines", "/pay", "/cancel", "/call", "/login"])
 def test_a_form_from_elsewhere_is_refused(visitor: Visitor, path: str) -> None:
     visitor.get()
-    answer = visitor.session.post(
-        visitor.url + path, {"key": "apple", "quantity": 1}, timeout=10
-    )
+    answer = visitor.session.post(visitor.url + path, {"key": "apple", "quantity": 1}, timeout=10)
 
     assert answer.status_code == 400
     assert "Reload it" in answer.text
