@@ -17,11 +17,13 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from model.anchors import coco_anchors
-from model.data.dataset import DataError, data_hash, read_config, read_picture, read_split
+from model.data.dataset import DataError, data_hash, read_config, read_split
 from model.data.synthesize import SceneConfig, compose, load_library
 from model.data.trainset import TrainSet
-from model.evaluate import evaluate
+from model.evaluate import evaluate, from_files
 from model.loss import NonFiniteLoss, YoloLoss
+from model.metrics import best_confidence
+from model.plots import confusion, plot_confusion, plot_curves, plot_labels, plot_results
 from model.runtimes.torch_runtime import TorchDetector
 from model.weights import WeightsInfo, load_weights, save_weights
 from model.yolov3 import YoloV3
@@ -88,7 +90,7 @@ class Trainer:
             library,
             round(len(samples) * config.composed),
         )
-        self.validation = [(s.path, s.boxes) for s in read_split(data, "val")]
+        self.validation = read_split(data, "val")
         self.scenes = self._val_scenes()
         self.device = torch.device(config.device)
         self.model = convert_conv2d_weight_memory_format(
@@ -164,6 +166,7 @@ class Trainer:
                 row = self._train_epoch(loader, steps) | self._validate()
                 self.epoch += 1
                 self._record(row, board)
+        self.report()
 
     def _train_epoch(self, loader: DataLoader, steps: int) -> dict[str, float]:
         self._freeze()
@@ -231,9 +234,7 @@ class Trainer:
         last = self.folder / "weights" / "last.safetensors"
         save_weights(last, self.average, self.info)
         detector = TorchDetector(last)
-        photos = evaluate(
-            detector, ((read_picture(p), boxes) for p, boxes in self.validation)
-        ).summary
+        photos = evaluate(detector, from_files(self.validation, quiet=True)).summary
         summaries = [photos]
         if self.scenes:
             summaries.append(evaluate(detector, self.scenes).summary)
@@ -269,6 +270,34 @@ class Trainer:
                 self.folder / "weights" / "best.safetensors", self.average, info, half=True
             )
         self.save()
+
+    def report(self) -> None:
+        """Draw the run: curves, and the best weights on the validation photographs."""
+        best = self.folder / "weights" / "best.safetensors"
+        self._fix_confidence(best)
+        detector = TorchDetector(best)
+        evaluation = evaluate(detector, from_files(self.validation))
+        matrix = confusion(evaluation.results, len(self.names), detector.confidence)
+        plot_results(self.folder / "results.csv", self.folder / "results.png")
+        plot_labels([s.boxes for s in self.dataset.samples], self.names, self.folder / "labels.png")
+        plot_curves(evaluation.results, self.names, self.folder)
+        plot_confusion(matrix, self.names, self.folder / "confusion_matrix.png", False)
+        plot_confusion(matrix, self.names, self.folder / "confusion_matrix_normalized.png", True)
+        with (self.folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(("class", "ap50", "ap", "precision", "recall"))
+            for name, row in evaluation.summary["per_class"].items():
+                writer.writerow((name, *row.values()))
+
+    def _fix_confidence(self, weights: Path) -> None:
+        """Store the confidence with the most right baskets in what training shows, never in val."""
+        rng = np.random.default_rng(self.config.seed)
+        picked = rng.choice(len(self.dataset), min(300, len(self.dataset)), replace=False)
+        seen = (self.dataset.picture(int(index), rng) for index in picked)
+        results = evaluate(TorchDetector(weights), seen).results
+        model, info = load_weights(weights)
+        confidence = best_confidence(results, len(self.names))
+        save_weights(weights, model, replace(info, confidence=confidence), half=True)
 
     def save(self) -> None:
         """Write all that ``load`` needs to go on after a crash."""

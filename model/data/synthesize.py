@@ -59,7 +59,8 @@ class SceneConfig:
 
 
 def load_library(folder: Path, names: tuple[str, ...], split: str) -> SceneLibrary:
-    """Read ``cutouts/NAME``, ``cutouts_bonus/NAME`` and ``backgrounds/SPLIT`` of a folder.
+    """Read ``cutouts/NAME/*.png`` (or ``cutouts/NAME_*.png``), ``cutouts_bonus/NAME`` and
+    ``backgrounds/SPLIT`` (or ``backgrounds``) of a folder.
 
     A ``manifest.csv`` with columns file and split keeps the splits apart; without one every
     cut-out serves. Raises DataError when there is no cut-out or no background.
@@ -98,7 +99,7 @@ def _cutouts(
 ) -> list[Cutout]:
     size_cm = float(sizes.get(folder.name, sizes["default"]))
     found = []
-    for path in _pictures(folder):
+    for path in _pictures(folder) or sorted(folder.parent.glob(f"{folder.name}_*.png")):
         if allowed is not None and path.relative_to(root).as_posix() not in allowed:
             continue
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

@@ -43,7 +43,7 @@ class TrainSet(Dataset[tuple[Tensor, list[dict[str, Tensor]]]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, list[dict[str, Tensor]]]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        image, boxes = self._picture(index, rng)
+        image, boxes = self.picture(index, rng)
         transform = training_transform(self.image_size)
         transform.set_random_seed(int(rng.integers(2**31)))
         image, boxes = augment(transform, image, boxes)
@@ -57,7 +57,8 @@ class TrainSet(Dataset[tuple[Tensor, list[dict[str, Tensor]]]]):
             for t in targets
         ]
 
-    def _picture(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def picture(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A picture before augmentation, uint8 (H, W, 3) BGR, and its (N, 5) rows."""
         if index < len(self.samples):
             sample = self.samples[index]
             return read_picture(sample.path), sample.boxes

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.boxes import Letterbox
 from model.decode import to_detections
 from model.detector import Detection
-from model.weights import WeightsInfo
+from model.weights import WeightsInfo, load_weights
+from model.yolov3 import YoloV3
 
 
 class BaseDetector(ABC):
@@ -37,3 +41,22 @@ class BaseDetector(ABC):
         fit = Letterbox(width, height, self.image_size)
         least = self.confidence if confidence is None else confidence
         return to_detections(self.raw_maps(image), self._anchors, fit, self.names, least)
+
+
+def load_fused(weights: Path) -> tuple[YoloV3, WeightsInfo]:
+    """Load a network for inference, every BatchNorm folded into its convolution."""
+    model, info = load_weights(weights)
+    fuse_batchnorm(model)
+    return model, info
+
+
+def fuse_batchnorm(module: nn.Module) -> None:
+    """Fold every BatchNorm into the convolution just before it, in place (eval mode only)."""
+    for child in module.children():
+        fuse_batchnorm(child)
+    if isinstance(module, nn.Sequential):
+        for index in range(len(module) - 1):
+            first, second = module[index], module[index + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                module[index] = fuse_conv_bn_eval(first, second)
+                module[index + 1] = nn.Identity()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import torch
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from model.boxes import Letterbox
-from model.runtimes.base import BaseDetector
-from model.weights import WeightsInfo, load_weights
+from model.runtimes.base import BaseDetector, load_fused
+from model.weights import WeightsInfo
 
 
 class OpenVinoDetector(BaseDetector):
@@ -21,7 +22,7 @@ class OpenVinoDetector(BaseDetector):
     runtime = "openvino"
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
-        model, info = load_weights(weights)
+        model, info = load_fused(weights)
         super().__init__(info)
         graph = to_openvino(model, info)
         config: dict[str, object] = {
@@ -42,9 +43,11 @@ class OpenVinoDetector(BaseDetector):
 def to_openvino(model: torch.nn.Module, info: WeightsInfo) -> ov.Model:
     """Convert to a graph from uint8 (1, S, S, 3) BGR to the three raw maps."""
     size = info.image_size
-    graph = ov.convert_model(
-        model.eval(), example_input=torch.zeros(1, 3, size, size), input=[1, 3, size, size]
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converter's own use of torch.jit is deprecated
+        # a small example and no second run to check the trace: the shape is set below
+        traced = torch.jit.trace(model.eval(), torch.zeros(1, 3, 64, 64), check_trace=False)
+        graph = ov.convert_model(traced, input=[1, 3, size, size])
     steps = PrePostProcessor(graph)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(
         ov.Layout("NHWC")

@@ -1,0 +1,179 @@
+"""Time every step and runtime on this machine, side by side.
+
+python -m model.benchmark [--weights W] [--image-size 320 416] [--json OUT]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from model.boxes import Letterbox
+from model.cli import existing_file, refusing
+from model.data.dataset import DataError
+from model.decode import to_detections
+from model.runtimes import openvino_fits
+from model.runtimes.base import BaseDetector
+from model.runtimes.torch_runtime import TorchDetector
+from model.weights import WeightsInfo, load_weights, read_info, save_weights
+
+DEFAULT_WEIGHTS = Path("weights/default.safetensors")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One measured step: median and 95th percentile of one call, milliseconds."""
+
+    step: str
+    runtime: str
+    image_size: int
+    median_ms: float
+    p95_ms: float
+
+    @property
+    def fps(self) -> float:
+        """Calls a second at the median."""
+        return 1000 / self.median_ms
+
+
+def time_calls(call: Callable[[], object], rounds: int, warmup: int = 5) -> tuple[float, float]:
+    """Median and 95th percentile of a call, ms, after a warm-up."""
+    for _ in range(warmup):
+        call()
+    spent = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        call()
+        spent.append((time.perf_counter() - start) * 1000)
+    return float(np.median(spent)), float(np.percentile(spent, 95))
+
+
+def gemm_peak(rounds: int = 20, side: int = 1024) -> float:
+    """What the machine can do at most: float32 matrix products, GFLOP/s."""
+    a, b = torch.rand(side, side), torch.rand(side, side)
+    median_ms, _ = time_calls(lambda: a @ b, rounds)
+    return 2 * side**3 / median_ms / 1e6
+
+
+def sample_picture() -> np.ndarray:
+    """A 720p picture with structure (JPEG and resizing depend on it), the same every time."""
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 255, (18, 32, 3), np.uint8)
+    return cv2.resize(blocks, (1280, 720), interpolation=cv2.INTER_CUBIC)
+
+
+def time_detector(detector: BaseDetector, image: np.ndarray, rounds: int) -> list[Timing]:
+    """The steps of one runtime: letterbox and network, decode and NMS, and all of it."""
+    fit = Letterbox(image.shape[1], image.shape[0], detector.image_size)
+    maps = detector.raw_maps(image)
+    anchors = detector.info.anchor_array
+
+    def row(step: str, call: Callable[[], object]) -> Timing:
+        return Timing(step, detector.runtime, detector.image_size, *time_calls(call, rounds))
+
+    return [
+        row("letterbox + network", lambda: detector.raw_maps(image)),
+        row(
+            "decode + NMS",
+            lambda: to_detections(maps, anchors, fit, detector.names, detector.confidence),
+        ),
+        row("detect, all", lambda: detector.detect(image)),
+    ]
+
+
+def time_shared(image: np.ndarray, size: int, rounds: int) -> list[Timing]:
+    """The steps that no runtime changes."""
+    fit = Letterbox(image.shape[1], image.shape[0], size)
+    small = cv2.resize(image, (960, 540), interpolation=cv2.INTER_AREA)
+    return [
+        Timing("letterbox 720p", "opencv", size, *time_calls(lambda: fit.apply(image), rounds)),
+        Timing(
+            "JPEG 960×540",
+            "opencv",
+            size,
+            *time_calls(
+                lambda: cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80]), rounds
+            ),
+        ),
+    ]
+
+
+def detectors(
+    weights: Path, info: WeightsInfo, size: int, threads: int | None
+) -> list[BaseDetector]:
+    """The runtimes that this machine has, for one input size."""
+    path = weights
+    if size != info.image_size:
+        model, _ = load_weights(weights)
+        path = Path(f"runs/benchmark/{weights.stem}_{size}.safetensors")
+        save_weights(path, model, replace(info, image_size=size))
+    found: list[BaseDetector] = [TorchDetector(path, threads)]
+    if openvino_fits():
+        from model.runtimes.openvino_runtime import OpenVinoDetector
+
+        found.append(OpenVinoDetector(path, threads))
+    return found
+
+
+def as_table(timings: list[Timing], peak: float) -> str:
+    """Aligned text."""
+    lines = [f"float32 GEMM peak of this machine: {peak:.0f} GFLOP/s", ""]
+    lines.append(f"{'step':<22}{'runtime':<10}{'size':>5}{'median ms':>11}{'p95 ms':>9}{'FPS':>8}")
+    for t in timings:
+        lines.append(
+            f"{t.step:<22}{t.runtime:<10}{t.image_size:>5}{t.median_ms:>11.2f}{t.p95_ms:>9.2f}"
+            f"{t.fps:>8.1f}"
+        )
+    return "\n".join(lines)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m model.benchmark", description=__doc__.split("\n")[0]
+    )
+    p.add_argument("--weights", type=existing_file, default=DEFAULT_WEIGHTS)
+    p.add_argument("--image-size", type=int, nargs="+", help="input sizes (default: the weights')")
+    p.add_argument("--threads", type=int, help="CPU threads (default: the runtime's choice)")
+    p.add_argument("--rounds", type=int, default=100, help="timed calls a step (default 100)")
+    p.add_argument("--json", type=Path, help="write the figures here too")
+    return p
+
+
+@refusing
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parser().parse_args(argv)
+    info = read_info(args.weights)
+    sizes = args.image_size or [info.image_size]
+    if any(size <= 0 or size % 32 for size in sizes) or args.rounds < 1:
+        raise DataError("--image-size takes multiples of 32, --rounds at least 1")
+    image = sample_picture()
+    timings: list[Timing] = []
+    for size in sizes:
+        timings += time_shared(image, size, args.rounds)
+        for detector in detectors(args.weights, info, size, args.threads):
+            timings += time_detector(detector, image, args.rounds)
+    peak = gemm_peak()
+    print(as_table(timings, peak))
+    if args.json:
+        rows = [vars_of(t) for t in timings]
+        args.json.write_text(json.dumps({"gemm_gflops": peak, "timings": rows}, indent=2))
+
+
+def vars_of(timing: Timing) -> dict:
+    """A timing as JSON."""
+    names = ("step", "runtime", "image_size", "median_ms", "p95_ms", "fps")
+    return {name: getattr(timing, name) for name in names}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Small makers shared by the detector's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.anchors import coco_anchors
+from model.weights import WeightsInfo, save_weights
+from model.yolov3 import YoloV3
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "tests" / "data"
+DEFAULT_WEIGHTS = ROOT / "weights" / "default.safetensors"
+NAMES = ("apple", "orange", "pear")
+
+
+def info(names: tuple[str, ...] = NAMES, image_size: int = 96, **more: object) -> WeightsInfo:
+    fields: dict = {
+        "names": names,
+        "anchors": tuple(tuple(map(tuple, scale)) for scale in coco_anchors().tolist()),
+        "image_size": image_size,
+        "backbone": "efficientnet_lite0",
+        "neck": "slim",
+        "mean": (127 / 255,) * 3,
+        "std": (128 / 255,) * 3,
+        "confidence": 0.5,
+    }
+    return WeightsInfo(**(fields | more))
+
+
+def random_weights(folder: Path, seed: int = 0, **more: object) -> Path:
+    """A weights file of an untrained network."""
+    torch.manual_seed(seed)
+    described = info(**more)
+    path = folder / "random.safetensors"
+    save_weights(path, YoloV3(len(described.names)), described)
+    return path
+
+
+def raw_maps(classes: int, image_size: int) -> list[np.ndarray]:
+    """Three maps that say "nothing here" everywhere."""
+    maps = []
+    for stride in (8, 16, 32):
+        grid = image_size // stride
+        raw = np.zeros((3, 5 + classes, grid, grid), np.float32)
+        raw[:, 4] = -10
+        maps.append(raw)
+    return maps

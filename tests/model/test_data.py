@@ -1,0 +1,204 @@
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from model.anchors import coco_anchors
+from model.data.augment import augment, letterbox, training_transform
+from model.data.dataset import (
+    DataError,
+    data_hash,
+    label_path,
+    read_config,
+    read_labels,
+    read_picture,
+    read_split,
+)
+from model.data.synthesize import SceneConfig, compose, load_library
+from model.data.trainset import TrainSet
+from model.targets import POSITIVE
+from tests.model.helpers import SAMPLE
+
+
+@pytest.fixture(scope="module")
+def library():
+    return load_library(SAMPLE, read_config(SAMPLE / "data.yaml").names, "train")
+
+
+def test_the_sample_set_reads_whole():
+    config = read_config(SAMPLE / "data.yaml")
+    samples = read_split(config, "train")
+    assert len(samples) == 55
+    assert {int(c) for s in samples for c in s.boxes[:, 0]} <= set(range(len(config.names)))
+
+
+def test_labels_lie_beside_the_images_folder(tmp_path):
+    picture = tmp_path / "images" / "train" / "a.b.jpg"
+    assert label_path(picture) == tmp_path / "labels" / "train" / "a.b.txt"
+
+
+@pytest.mark.parametrize("content", [None, "", "\n  \n"])
+def test_a_missing_or_empty_label_file_is_a_background_picture(tmp_path, content):
+    path = tmp_path / "a.txt"
+    if content is not None:
+        path.write_text(content)
+    assert read_labels(path, 3).shape == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("0 0.5 0.5 0.1", "expected 'class cx cy w h'"),
+        ("0 0.5 0.5 0.1 x", "expected 'class cx cy w h'"),
+        ("3 0.5 0.5 0.1 0.1", r"class 3 is not in 0…2"),
+        ("-1 0.5 0.5 0.1 0.1", r"class -1 is not in 0…2"),
+        ("0.5 0.5 0.5 0.1 0.1", r"class 0.5 is not in 0…2"),
+        ("0 nan 0.5 0.1 0.1", "a box needs finite numbers"),
+        ("0 0.5 0.5 0 0.1", "a box needs finite numbers"),
+    ],
+)
+def test_a_bad_row_is_refused_with_file_and_line(tmp_path, line, reason):
+    path = tmp_path / "a.txt"
+    path.write_text(f"0 0.5 0.5 0.1 0.1\n{line}\n")
+    with pytest.raises(DataError, match=rf"a\.txt:2: {reason}"):
+        read_labels(path, 3)
+
+
+def test_a_box_that_reaches_outside_is_clipped_to_the_picture(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("1 0.0 0.5 0.4 1.2\n")
+    assert read_labels(path, 3)[0] == pytest.approx([1, 0.1, 0.5, 0.2, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("names: [", "cannot be read as YAML"), ("- 1", "needs a list 'names'"), ("", "needs a list")],
+)
+def test_a_bad_data_yaml_is_refused(tmp_path, text, reason):
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(DataError, match=reason):
+        read_config(tmp_path / "data.yaml")
+
+
+def test_names_may_be_a_mapping_from_ids(tmp_path):
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": {1: "b", 0: "a"}, "val": "v"}))
+    config = read_config(tmp_path / "data.yaml")
+    assert config.names == ("a", "b")
+    with pytest.raises(DataError, match="no 'train' folder"):
+        read_split(config, "train")
+    with pytest.raises(DataError, match="no pictures there"):
+        read_split(config, "val")
+
+
+def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path):
+    for content in (b"", b"not a picture"):
+        (tmp_path / "a.jpg").write_bytes(content)
+        with pytest.raises(DataError, match=r"a\.jpg: not a readable picture"):
+            read_picture(tmp_path / "a.jpg")
+
+
+def test_the_hash_of_a_set_changes_with_a_box():
+    samples = read_split(read_config(SAMPLE / "data.yaml"), "train")
+    before = data_hash(samples)
+    assert before == data_hash(samples)
+    samples[0].boxes[0, 1] += 0.01
+    assert before != data_hash(samples)
+
+
+def test_augmented_boxes_stay_inside_and_the_same_seed_gives_the_same_picture():
+    samples = read_split(read_config(SAMPLE / "data.yaml"), "train")
+    transform = training_transform(128)
+    for seed, sample in enumerate(samples[:12]):
+        pictures = []
+        for _ in range(2):
+            transform.set_random_seed(seed)
+            image, rows = augment(transform, read_picture(sample.path), sample.boxes)
+            pictures.append(image)
+            assert image.shape == (128, 128, 3)
+            corners = np.concatenate(
+                (rows[:, 1:3] - rows[:, 3:] / 2, rows[:, 1:3] + rows[:, 3:] / 2)
+            )
+            assert (corners > -1e-4).all()
+            assert (corners < 1 + 1e-4).all()
+        assert (pictures[0] == pictures[1]).all()
+
+
+def test_letterboxed_boxes_follow_their_picture():
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[25:75, 50:150] = 255
+    out, rows = letterbox(image, np.array([[0, 0.5, 0.5, 0.5, 0.5]], np.float32), 64)
+    assert rows[0, 1:] == pytest.approx([0.5, 0.5, 0.5, 0.25])
+    assert (out[26:38, 18:46] == 255).all()
+
+
+def test_composed_scenes_have_a_box_for_every_visible_fruit(library):
+    rng = np.random.default_rng(0)
+    config = SceneConfig(fruits=(3, 6), clutter=0, distractors=0)
+    for _ in range(10):
+        image, boxes = compose(library, config, rng, 320, 240)
+        assert image.shape == (240, 320, 3)
+        assert len(boxes) <= 6
+        assert set(boxes[:, 0].astype(int)) <= set(library.by_class)
+        assert (boxes[:, 3:] > 0).all()
+        assert (boxes[:, 1:] <= 1).all()
+
+
+def test_the_same_seed_composes_the_same_scene(library):
+    first, second = (
+        compose(library, SceneConfig(), np.random.default_rng(5), 320, 240) for _ in range(2)
+    )
+    assert (first[0] == second[0]).all()
+    assert (first[1] == second[1]).all()
+
+
+def test_things_not_for_sale_are_in_the_picture_and_not_in_the_labels(library, tmp_path):
+    only = SceneConfig(fruits=(0, 0), distractors=1.0, clutter=0)
+    ground = SceneConfig(fruits=(0, 0), distractors=0.0, clutter=0)
+    rng = np.random.default_rng(2)
+    cutout = library.by_class[0][0]
+    lime = type(cutout)(cutout.image, -1, cutout.size_cm)
+    with_things = type(library)(library.by_class, [lime], library.backgrounds)
+    image, boxes = compose(with_things, only, rng, 320, 240)
+    assert len(boxes) == 0
+    empty, _ = compose(with_things, ground, np.random.default_rng(2), 320, 240)
+    assert np.abs(image.astype(int) - empty).mean() > 1
+
+
+def test_a_folder_without_cutouts_is_refused(tmp_path):
+    with pytest.raises(DataError, match="needs cutouts"):
+        load_library(tmp_path, ("apple",), "train")
+
+
+def test_a_manifest_keeps_the_splits_apart(tmp_path):
+    for split, colour in (("train", 10), ("val", 200)):
+        folder = tmp_path / "cutouts" / "apple"
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(
+            str(folder / f"{split}.png"), np.full((20, 20, 4), (colour, 0, 0, 255), np.uint8)
+        )
+        grounds = tmp_path / "backgrounds" / split
+        grounds.mkdir(parents=True)
+        cv2.imwrite(str(grounds / "g.png"), np.zeros((48, 64, 3), np.uint8))
+    rows = "".join(f"cutouts/apple/{split}.png,{split}\n" for split in ("train", "val"))
+    (tmp_path / "manifest.csv").write_text("file,split\n" + rows)
+    library = load_library(tmp_path, ("apple",), "val")
+    assert [c.image[0, 0, 0] for c in library.by_class[0]] == [200]
+
+
+def test_an_item_of_the_training_set_depends_on_seed_epoch_and_index_only(library):
+    samples = read_split(read_config(SAMPLE / "data.yaml"), "train")[:2]
+    dataset = TrainSet(samples, coco_anchors(), 96, seed=1, library=library, composed=2)
+    assert len(dataset) == 4
+    for index in range(4):
+        (first, targets), (second, _) = dataset[index], dataset[index]
+        assert (first == second).all()
+        assert first.shape == (3, 96, 96)
+        assert [t["state"].shape[-1] for t in targets] == [12, 6, 3]
+        assert all(
+            t["box_cxcywh"][t["state"] == POSITIVE].min() >= 0
+            for t in targets
+            if (t["state"] == POSITIVE).any()
+        )
+    before = dataset[3][0]
+    dataset.epoch = 1
+    assert (dataset[3][0] != before).any()

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from model.anchors import coco_anchors
+from model.boxes import Letterbox
+from model.decode import decode, suppress, to_detections
+from tests.model.helpers import raw_maps
+
+SIZE, CLASSES = 64, 2
+
+
+def logit(p):
+    return np.log(p / (1 - p))
+
+
+def one_box(objectness=0.9, odds=(0.0, 3.0), cell=(1, 1), anchor=0, scale=2):
+    maps = raw_maps(CLASSES, SIZE)
+    maps[scale][anchor, :, cell[0], cell[1]] = [0, 0, 0, 0, logit(objectness), *odds]
+    return maps
+
+
+def test_nothing_found_gives_no_boxes():
+    boxes, scores, class_ids = decode(raw_maps(CLASSES, SIZE), coco_anchors(), SIZE, 0.1)
+    assert boxes.shape == (0, 4)
+    assert len(scores) == len(class_ids) == 0
+
+
+def test_a_cell_becomes_the_box_that_the_paper_says():
+    boxes, scores, class_ids = decode(one_box(), coco_anchors(), SIZE, 0.1)
+    width, height = np.array([116, 90]) / 416 * SIZE
+    # σ(0) = 0.5: the middle of cell (1, 1) at stride 32 is pixel 48
+    expected = [48 - width / 2, 48 - height / 2, 48 + width / 2, 48 + height / 2]
+    assert boxes[0] == pytest.approx(expected, rel=1e-5)
+    assert scores[0] == pytest.approx(0.9 * np.exp(3) / (1 + np.exp(3)), rel=1e-5)
+    assert class_ids.tolist() == [1]
+
+
+def test_a_box_is_returned_under_both_names_that_reach_the_confidence():
+    boxes, scores, class_ids = decode(one_box(odds=(0.0, 0.0)), coco_anchors(), SIZE, 0.4)
+    assert sorted(class_ids.tolist()) == [0, 1]
+    assert scores == pytest.approx([0.45, 0.45])
+    assert (boxes[0] == boxes[1]).all()
+
+
+@pytest.mark.parametrize(("confidence", "found"), [(0.44, 2), (0.46, 0)])
+def test_the_confidence_is_the_lowest_score_kept(confidence, found):
+    assert len(decode(one_box(odds=(0.0, 0.0)), coco_anchors(), SIZE, confidence)[1]) == found
+
+
+def test_huge_logits_neither_warn_nor_overflow():
+    maps = one_box(odds=(0.0, 1e4))
+    maps[2][0, :4, 1, 1] = [1e4, -1e4, 1e4, 1e4]
+    boxes, scores, _ = decode(maps, coco_anchors(), SIZE, 0.5)
+    assert np.isfinite(boxes).all()
+    assert scores[0] == pytest.approx(0.9)
+
+
+def test_nms_keeps_the_better_of_two_boxes_of_one_class_and_both_of_two_classes():
+    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [0, 0, 10, 10]], np.float32)
+    scores = np.array([0.6, 0.9, 0.5], np.float32)
+    assert suppress(boxes, scores, np.array([0, 0, 1])).tolist() == [1, 2]
+
+
+def test_nms_of_nothing_is_nothing():
+    assert suppress(np.zeros((0, 4), np.float32), np.zeros(0), np.zeros(0, int)).tolist() == []
+
+
+def test_nms_keeps_two_fruits_of_one_class_that_touch():
+    boxes = np.array([[0, 0, 10, 10], [10, 0, 20, 10]], np.float32)
+    assert len(suppress(boxes, np.array([0.9, 0.8]), np.array([0, 0]))) == 2
+
+
+def test_detections_come_in_picture_pixels_clipped_to_the_picture():
+    fit = Letterbox(640, 320, SIZE)
+    found = to_detections(one_box(cell=(1, 0)), coco_anchors(), fit, ("a", "b"), 0.5)
+    (detection,) = found
+    assert detection.key == "b"
+    x1, y1, x2, y2 = detection.box_xyxy
+    width = 116 / 416 * SIZE * 10
+    assert (x1, x2) == pytest.approx((160 - width / 2, 160 + width / 2), abs=0.1)
+    assert y2 == 320
+    assert 0 < y1 < 320

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from model.data.dataset import read_config, read_picture, read_split
+from model.detector import load_detector
+from model.metrics import iou_xyxy
+from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE, random_weights
+
+CONFIDENCE = 0.25
+
+
+@pytest.fixture(scope="module")
+def both():
+    return [load_detector(DEFAULT_WEIGHTS, runtime) for runtime in ("torch", "openvino")]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    samples = read_split(read_config(SAMPLE / "data.yaml"), "val")
+    return [read_picture(s.path) for s in samples]
+
+
+def test_both_runtimes_give_the_same_detections_on_the_sample_pictures(both, pictures):
+    found_any = 0
+    for image in pictures:
+        a, b = (detector.detect(image, CONFIDENCE) for detector in both)
+        # a score may fall on either side of the threshold by rounding; nothing else may differ
+        a, b = ([d for d in found if d.score > CONFIDENCE + 0.005] for found in (a, b))
+        sure = [sorted((d.key, round(d.score, 2)) for d in found) for found in (a, b)]
+        assert len(a) == len(b), sure
+        for mine in a:
+            near = max(
+                (d for d in b if d.key == mine.key),
+                key=lambda d: iou_xyxy(np.array([d.box_xyxy]), np.array([mine.box_xyxy]))[0, 0],
+            )
+            overlap = iou_xyxy(np.array([near.box_xyxy]), np.array([mine.box_xyxy]))[0, 0]
+            assert overlap > 0.97
+            assert near.score == pytest.approx(mine.score, abs=0.01)
+        found_any += len(a)
+    assert found_any > len(pictures) / 2
+
+
+def test_auto_takes_openvino_on_this_kind_of_processor(tmp_path):
+    import platform
+
+    expected = "openvino" if platform.machine() in ("x86_64", "AMD64") else "torch"
+    assert load_detector(random_weights(tmp_path)).runtime == expected
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_a_picture_of_any_size_gives_boxes_inside_it_best_first(tmp_path, runtime):
+    detector = load_detector(random_weights(tmp_path), runtime)
+    rng = np.random.default_rng(0)
+    for height, width in ((1, 1), (720, 1280), (50, 3), (97, 96)):
+        found = detector.detect(rng.integers(0, 255, (height, width, 3), np.uint8), 0.001)
+        scores = [d.score for d in found]
+        assert scores == sorted(scores, reverse=True)
+        for d in found:
+            x1, y1, x2, y2 = d.box_xyxy
+            assert 0 <= x1 < x2 <= width
+            assert 0 <= y1 < y2 <= height
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((10, 10), np.uint8),
+        np.zeros((10, 10, 4), np.uint8),
+        np.zeros((10, 10, 3), np.float32),
+        np.zeros((0, 10, 3), np.uint8),
+    ],
+)
+def test_what_is_no_picture_is_refused(tmp_path, image):
+    with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\)"):
+        load_detector(random_weights(tmp_path), "torch").detect(image)
+
+
+def test_an_unknown_runtime_is_refused_with_the_choices(tmp_path):
+    with pytest.raises(ValueError, match="auto, openvino, torch"):
+        load_detector(random_weights(tmp_path), "cuda")
