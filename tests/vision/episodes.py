@@ -195,11 +195,11 @@ def demo_episode() -> Episode:
     """Return the demo: three baskets fill, change and empty; the counter is bare between them."""
     first: list[Event] = [
         _put(1.5, "apple_1", (0.12, 0.28)),
-        _put(3.6, "orange_1", (0.36, 0.28)),
+        _put(3.6, "orange_2", (0.36, 0.28), 20),
         _put(5.7, "pear_2", (0.24, 0.70), 20),
         _put(7.8, "watermelon_2", (0.75, 0.48)),
         Hide(12.5, "pear_2"),
-        Take(17.0, "orange_1"),
+        Take(17.0, "orange_2"),
         Take(24.0, "apple_1"),
         Take(26.0, "watermelon_2"),
         Take(28.0, "pear_2"),

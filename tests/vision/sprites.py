@@ -20,7 +20,7 @@ LONGEST_PX = {  # longest side of each fruit on a counter 80 cm wide, 1280 pixel
     "grapes": 215,
     "melon": 255,
     "pineapple": 430,
-    "watermelon": 390,
+    "watermelon": 340,
 }
 SKINS_BGR = ((150, 180, 226), (120, 152, 205), (72, 98, 150))
 SLEEVES_BGR = ((110, 74, 48), (70, 70, 76), (96, 120, 60))
@@ -64,6 +64,8 @@ def fruit_sprite(cutout: Path, angle_deg: float, scale: float) -> Sprite:
     assert bgra is not None, cutout
     assert bgra.shape[2] == 4, cutout
     factor = LONGEST_PX.get(key_of(cutout), 150) * scale / max(bgra.shape[:2])
+    if key_of(cutout) == "watermelon":
+        bgra = _smooth_outline(bgra)
     bgra = _premultiply(bgra)  # before scaling, else the ground of the photo bleeds into the edge
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     bgra = cv2.resize(bgra, None, fx=factor, fy=factor, interpolation=how)
@@ -107,6 +109,15 @@ def share_covered(below: Sprite, at: Point, above: Sprite, above_at: Point) -> f
     moved = (above_at[0] - origin[0], above_at[1] - origin[1])
     _multiply(canvas, above.keep, above.anchor, moved)
     return float((canvas[..., 0][solid] < 128).mean())
+
+
+def _smooth_outline(bgra: np.ndarray) -> np.ndarray:
+    # These were cut out with pieces of what lay beside them; the fruit itself has no corners.
+    side = max(bgra.shape[:2]) // 3
+    margin = cv2.copyMakeBorder(bgra, side, side, side, side, cv2.BORDER_CONSTANT)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    margin[..., 3] = cv2.morphologyEx(margin[..., 3], cv2.MORPH_OPEN, disc)
+    return margin[side:-side, side:-side]
 
 
 def _premultiply(bgra: np.ndarray) -> np.ndarray:
