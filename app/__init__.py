@@ -16,15 +16,14 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
 
     settings: default from the environment. parts: the running checkout that the screens show;
     without it (as for ``flask --app app …``) the commands work and the screens answer 503.
-    Raises SettingsError.
     """
     from flask import Flask
 
-    from app.settings import ROOT, Settings
+    from app.settings import ROOT
     from app.web.account import account
     from app.web.answers import init_answers
     from app.web.clerk import clerk
-    from app.web.commands import init_commands
+    from app.web.commands import init_commands, settings_of_command
     from app.web.customer import customer
     from app.web.health import health
     from app.web.language import init_language
@@ -32,7 +31,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     from app.web.parts_here import EXTENSION
     from app.web.security import init_security
 
-    settings = settings or Settings.from_env()
+    settings = settings or settings_of_command()
     app = Flask(__name__, root_path=str(ROOT))
     app.config.update(
         SECRET_KEY=settings.secret_key,

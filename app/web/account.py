@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
 from limits import parse_many
 from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import MovingWindowRateLimiter
 from werkzeug.wrappers import Response
 
 from app.web.parts_here import parts
@@ -24,9 +24,9 @@ FAILURES = parse_many("10/minute;60/hour")  # per address
 
 
 @cache
-def limiter() -> SlidingWindowCounterRateLimiter:
+def limiter() -> MovingWindowRateLimiter:
     """Made at the first sign-in, because its storage starts a timer."""
-    return SlidingWindowCounterRateLimiter(MemoryStorage())
+    return MovingWindowRateLimiter(MemoryStorage())
 
 
 @account.get("/login")

@@ -30,7 +30,12 @@ def refuse(error: CheckoutError, page: Callable[[str], str]) -> Response:
     log.info("refused path=%s code=%s", request.path, error.code)
     if wants_json():
         return make_response(jsonify(refusal(error)), error.http_status)
-    return make_response(page(message_for(error.code, str(error))), error.http_status)
+    sentence = message_for(error.code, str(error))
+    try:
+        html = page(sentence)
+    except CheckoutError:  # the screen itself cannot be made
+        html = error_page(sentence)
+    return make_response(html, error.http_status)
 
 
 def wants_json() -> bool:

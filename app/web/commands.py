@@ -8,7 +8,8 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from app.errors import CheckoutError
+from app.errors import CheckoutError, SettingsError
+from app.settings import Settings
 from app.store.database import Database, SqlUsers
 from app.store.users import ROLES
 
@@ -18,6 +19,14 @@ users = AppGroup("users", help="The people who work here.")
 def init_commands(app: Flask) -> None:
     """Add the commands to this app."""
     app.cli.add_command(users)
+
+
+def settings_of_command() -> Settings:
+    """The settings from the environment; a bad one ends the command with exit code 2."""
+    try:
+        return Settings.from_env()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
 
 
 @users.command("add")

@@ -38,7 +38,12 @@ class Gate:
         """Stand before ``wsgi`` and listen to the Engine.IO server's comings and goings."""
         self._next, self._engine = wsgi, engine
         engine.send_packet = self._one_at_a_time(engine.send_packet)
-        for event, listen in (("connect", self._on_connect), ("disconnect", self._on_disconnect)):
+        listeners = {
+            "connect": self._on_connect,
+            "message": self._on_message,
+            "disconnect": self._on_disconnect,
+        }
+        for event, listen in listeners.items():
             engine.on(event, listen(engine.handlers[event]))
         return self._pass
 
@@ -55,8 +60,13 @@ class Gate:
         for sid, session in list(self._engine.sockets.items()):
             if session.queue.qsize() > MAX_WAITING:
                 log.warning("browser_stalled waiting=%d", session.queue.qsize())
-                session.close(wait=False, abort=True)
-                self.hang_up(sid)
+                self._throw_out(sid)
+
+    def _throw_out(self, sid: str) -> None:
+        session = self._engine.sockets.get(sid)
+        if session is not None:
+            session.close(wait=False, abort=True)
+        self.hang_up(sid)
 
     def close(self, grace_s: float = 0.5) -> None:
         """Let nobody in any more, say goodbye to all inside, and shut who has not left in time."""
@@ -116,6 +126,16 @@ class Gate:
             return handle(sid, environ)
 
         return connected
+
+    def _on_message(self, handle: Callable[..., Any]) -> Callable[..., Any]:
+        def received(sid: str, data: object) -> Any:
+            try:
+                return handle(sid, data)
+            except Exception as error:  # noqa: BLE001 - our handlers raise nothing: no such packet
+                log.warning("bad_packet reason=%r", str(error)[:100])
+                self._throw_out(sid)
+
+        return received
 
     def _on_disconnect(self, handle: Callable[..., Any]) -> Callable[..., Any]:
         def disconnected(sid: str, reason: str) -> Any:

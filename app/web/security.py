@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,6 +14,7 @@ from flask_login import LoginManager, UserMixin, current_user, logout_user
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response
 
+from app.errors import StoreUnavailable
 from app.store.users import User
 from app.web.parts_here import parts
 
@@ -90,9 +92,11 @@ def add_headers(response: Response) -> Response:
 
 
 def load_user(user_id: str) -> SignedIn | None:
-    """The account behind a session; None when it is gone."""
-    user = parts().users.get(int(user_id)) if user_id.isdigit() else None
-    return SignedIn(user) if user else None
+    """The account behind a session; None when it is gone, or cannot be read now."""
+    with suppress(StoreUnavailable):
+        user = parts().users.get(int(user_id))
+        return SignedIn(user) if user else None
+    return None
 
 
 def sign_out_when_idle() -> None:

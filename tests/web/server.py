@@ -235,8 +235,9 @@ class Screen:
         self.close()
 
     def close(self) -> None:
-        self.io.disconnect()
-        self.io.eio.wait()
+        if self.io.connected:
+            self.io.disconnect()
+            self.io.eio.wait()
 
     def ask(self, event: str, *data: object) -> dict[str, Any]:
         answer = self.io.call(event, data if len(data) != 1 else data[0], timeout=10)

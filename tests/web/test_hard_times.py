@@ -3,11 +3,12 @@
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -18,21 +19,27 @@ import websocket
 from tests.web.server import Screen, Server, Visitor, wait_until
 
 
-def raw_socket(server: Server) -> websocket.WebSocket:
+class Raw:
     """A websocket that has said hello as Socket.IO does, and reads nothing by itself."""
-    raw = websocket.create_connection(
-        f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket", timeout=10
-    )
-    assert raw.recv().startswith("0")
-    raw.send("40")
-    return raw
 
+    def __init__(self, server: Server) -> None:
+        self.web = websocket.create_connection(
+            f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket", timeout=10
+        )
+        self.tcp = self.web.sock
+        assert self.web.recv().startswith("0")
+        self.web.send("40")
 
-def is_closed(raw: websocket.WebSocket) -> bool:
-    try:
-        return raw.recv() == ""
-    except (websocket.WebSocketConnectionClosedException, ConnectionError):
-        return True
+    def close(self) -> None:
+        self.web.close()
+        self.tcp.close()  # which the library leaves open when the other side was first
+
+    @property
+    def closed(self) -> bool:
+        try:
+            return self.web.recv() == ""
+        except (websocket.WebSocketConnectionClosedException, ConnectionError):
+            return True
 
 
 def long_poll(server: Server) -> threading.Thread:
@@ -68,7 +75,7 @@ def test_stalled_browsers_cost_nothing_and_slow_nobody(shop: Server) -> None:
     with Screen(shop.url, transports=["websocket"]) as screen:
         wait_until(lambda: screen.frames > 10)
         alone = frames_in(screen, 2.0)
-        stalled = [raw_socket(shop) for _ in range(8)]
+        stalled = [Raw(shop) for _ in range(8)]
         try:
             wait_until(lambda: figure(shop, "checkout_browsers") == 9)
             wait_until(lambda: screen.frames > 30)
@@ -123,10 +130,10 @@ def test_a_browser_that_asks_too_often_is_told_to_wait(shop: Server) -> None:
 
 
 def test_only_so_many_browsers_are_let_in(shop: Server) -> None:
-    crowd: list[websocket.WebSocket] = []
+    crowd: list[Raw] = []
     with suppress(websocket.WebSocketBadStatusException):
         for _ in range(30):
-            crowd.append(raw_socket(shop))
+            crowd.append(Raw(shop))
     try:
         assert len(crowd) == 24
         assert requests.get(f"{shop.url}/healthz", timeout=5).ok
@@ -142,22 +149,22 @@ def test_only_so_many_browsers_are_let_in(shop: Server) -> None:
     ["", "9", "x", "4", "42", "42[", '42{"a":1}', '42["no_such_event"]', "451-[]", "4" + "9" * 100],
 )
 def test_garbage_harms_nobody(shop: Server, garbage: str) -> None:
-    raw = raw_socket(shop)
+    raw = Raw(shop)
     with suppress(OSError, websocket.WebSocketException):
-        raw.send(garbage)
-        raw.send(garbage.encode(), websocket.ABNF.OPCODE_BINARY)
+        raw.web.send(garbage)
+        raw.web.send(garbage.encode(), websocket.ABNF.OPCODE_BINARY)
     time.sleep(0.05)
     raw.close()
 
     with Screen(shop.url) as screen:
         wait_until(lambda: screen.frames > 0)
-    assert "\nTraceback" not in shop.log
+    assert "Traceback" not in shop.log
 
 
 def test_an_oversized_message_closes_the_connection(shop: Server) -> None:
-    raw = raw_socket(shop)
-    raw.send('42["add_item",{"key":"' + "a" * 20_000 + '"}]')
-    wait_until(lambda: is_closed(raw))
+    raw = Raw(shop)
+    raw.web.send('42["add_item",{"key":"' + "a" * 20_000 + '"}]')
+    wait_until(lambda: raw.closed)
     raw.close()
 
 
@@ -179,7 +186,7 @@ def test_too_many_wrong_passwords_are_too_many(own_server: Server) -> None:
 def test_switching_off_takes_everything_with_it(own_server: Server, stop: signal.Signals) -> None:
     own_server.start()
     with Screen(own_server.url, transports=["websocket"]) as screen:
-        stalled = raw_socket(own_server)
+        stalled = Raw(own_server)
         poller = long_poll(own_server)
         wait_until(lambda: screen.frames > 3)
         family = [psutil.Process(own_server.process.pid), worker_of(own_server)]
@@ -243,6 +250,28 @@ def test_a_price_sheet_that_breaks_is_named_and_the_last_prices_stay(
     with Screen(own_server.url) as screen:
         wait_until(lambda: screen.latest.get("problem", {}).get("code") == "prices_missing")
         assert screen.ask("add_item", {"key": "apple", "quantity": 1})["code"] == "unknown_item"
+
+
+def test_a_database_that_fails_stops_sales_and_says_so(own_server: Server) -> None:
+    own_server.add_user("clara")
+    own_server.start()
+    with Screen(own_server.url) as screen, Visitor(own_server.url) as clerk:
+        clerk.sign_in("clara")
+        own_server.lay("apple")
+        screen.sees({"camera:apple": 1})
+        path = own_server.env["CHECKOUT_DATABASE_URL"].removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("ALTER TABLE orders RENAME TO lost")
+
+        assert screen.pay("lost-1")["code"] == "store_unavailable"
+        assert screen.cart["status"] == "open"
+        ready = requests.get(f"{own_server.url}/readyz", timeout=5)
+        page = clerk.get("/clerk")
+
+    assert (ready.status_code, ready.json()["parts"]["database"]["ok"]) == (503, False)
+    assert page.status_code == 503
+    assert "Sales cannot be saved now." in page.text
+    assert "Traceback" not in own_server.log
 
 
 @pytest.mark.parametrize(
