@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from app.vision.fuse import Observation
-from app.vision.geometry import box_side, distance, overlap_of, overlaps
+from app.vision.geometry import BoxXYXY, box_side, distance, overlap_of, overlaps
 from app.vision.settle_config import SettleConfig
 from app.vision.tracks import Track
+
+Pair = tuple[float, int, int]
+"""Affinity (higher is better), index of a track, index of an observation."""
 
 
 def match(
@@ -21,32 +24,68 @@ def match(
 ) -> dict[int, int]:
     """Which observation continues which track, as {index of track: index of observation}.
 
-    By overlap first, best pair first, then by distance for tracks that were lost just now.
-    now_s: this frame's time, seconds. frame_side: the frame's longer side, pixels.
+    By overlap with the last box, then with the resting place, then by distance for tracks that
+    were lost just now; best pairs first. now_s: this frame's time, seconds. frame_side: the
+    frame's longer side, pixels.
     """
     if not tracks or not seen:
         return {}
-    track_boxes = np.array([t.box_xyxy for t in tracks])
-    iou, inside = overlaps(track_boxes, np.array([o.box_xyxy for o in seen]))
-    pairs = [
-        (affinity, t, o)
-        for t, o in np.argwhere(np.maximum(iou, inside) >= config.match_iou).tolist()
-        if (affinity := _affinity(tracks[t], seen[o], iou[t, o], inside[t, o], config))
-        >= config.match_iou + config.match_name
-    ]
-    matched = _best_first(pairs, {})
-    near = [
-        (-away, t, o)
+    boxes = {t: track.box_xyxy for t, track in enumerate(tracks)}
+    matched = _best_first(_overlapping(tracks, boxes, seen, config), {})
+    homes = {
+        t: track.home_xyxy
         for t, track in enumerate(tracks)
-        if t not in matched and now_s - track.seen_s <= config.reach_s
-        for o, observation in enumerate(seen)
-        if observation.score >= config.confidence
-        and track.key in observation.names
-        and (away := distance(track.box_xyxy, observation.box_xyxy))
-        <= config.reach_share * box_side(track.box_xyxy)
-        + config.reach_speed * frame_side * (now_s - track.seen_s)
-    ]
-    return _best_first(near, matched)
+        if t not in matched and track.away and track.home_xyxy is not None
+    }
+    if homes:
+        matched = _best_first(_overlapping(tracks, homes, seen, config), matched)
+    lost = [t for t in boxes if t not in matched and _may_have_gone(tracks[t], now_s, config)]
+    return _best_first(_in_reach(tracks, lost, seen, now_s, frame_side, config), matched)
+
+
+def _may_have_gone(track: Track, now_s: float, config: SettleConfig) -> bool:
+    """Whether it was just now on its way, or at rest in the very last frame."""
+    in_motion = not track.resting and now_s - track.seen_s <= config.reach_s
+    return in_motion or track.misses == 0
+
+
+def _overlapping(
+    tracks: Sequence[Track],
+    places: Mapping[int, BoxXYXY],
+    seen: Sequence[Observation],
+    config: SettleConfig,
+) -> list[Pair]:
+    iou, inside = overlaps(np.array(list(places.values())), np.array([o.box_xyxy for o in seen]))
+    numbers = list(places)
+    least = config.match_iou + config.match_name
+    pairs = []
+    for row, o in np.argwhere(np.maximum(iou, inside) >= config.match_iou).tolist():
+        t = numbers[row]
+        affinity = _affinity(tracks[t], seen[o], iou[row, o], inside[row, o], config)
+        if affinity >= least:
+            pairs.append((affinity, t, o))
+    return pairs
+
+
+def _in_reach(
+    tracks: Sequence[Track],
+    lost: Sequence[int],
+    seen: Sequence[Observation],
+    now_s: float,
+    frame_side: float,
+    config: SettleConfig,
+) -> list[Pair]:
+    pairs = []
+    for t in lost:
+        track = tracks[t]
+        reach = config.reach_share * box_side(track.box_xyxy)
+        reach += config.reach_speed * frame_side * (now_s - track.seen_s)
+        for o, observation in enumerate(seen):
+            away = distance(track.box_xyxy, observation.box_xyxy)
+            sure = observation.score >= config.confidence and track.key in observation.names
+            if sure and away <= reach:
+                pairs.append((-away, t, o))
+    return pairs
 
 
 def without_doubles(tracks: Sequence[Track], config: SettleConfig) -> list[Track]:
@@ -79,8 +118,8 @@ def _affinity(
     return float(overlap) + config.match_name
 
 
-def _best_first(pairs: list[tuple[float, int, int]], taken: dict[int, int]) -> dict[int, int]:
-    """Add pairs (affinity, track, observation) to those taken, each side used once."""
+def _best_first(pairs: list[Pair], taken: dict[int, int]) -> dict[int, int]:
+    """Add pairs to those taken, each side used once."""
     matched = dict(taken)
     used = set(taken.values())
     for _, t, o in sorted(pairs, reverse=True):

@@ -37,11 +37,11 @@ class SettleConfig:
     match_name: float = 0.2
     """Overlap that the same name is worth: a fruit carried over another one keeps its track."""
     reach_share: float = 0.3
-    """Distance, in box sides, at which a track is always sought."""
+    """Distance, in box sides, at which a track that was just lost is always sought …"""
     reach_speed: float = 1.8
-    """Fastest carried fruit, frame sides per second: a quick hand crosses the counter in 0.6 s."""
+    """… and more, in frame sides per second: a quick hand crosses the counter in 0.6 s."""
     reach_s: float = 0.4
-    """How long after it was lost a track is sought at a distance; later only at its place."""
+    """How long after it was lost in motion a track is sought at a distance."""
 
     # Believing a fruit
     evidence: float = 0.15
@@ -83,7 +83,9 @@ class SettleConfig:
 
     # Leaving
     carry_share: float = 0.25
-    """Way from its resting place, in box sides, from which a fruit lost there was being carried."""
+    """Way from its resting place, in box sides, from which a lost fruit was being carried …"""
+    carry_frames: int = 2
+    """… if it was seen there so often in a row: one false box elsewhere carries nothing away."""
     blink_s: float = 0.4
     """Absence that is taken for a flicker of the detector; longer makes the scene unsettled …"""
     blink_frames: int = 3

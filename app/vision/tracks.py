@@ -55,7 +55,7 @@ class Track:
     counted: bool = False
     resting: bool = False
     home_xyxy: BoxXYXY | None = None
-    carried: bool = True
+    away: int = 0
     votes: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -92,7 +92,8 @@ class Track:
         """Whether its absence is too long to be a flicker, a hand over it, or a way travelled."""
         if not self.confirmed:
             return self.absence_s > config.tentative_s
-        return self.absence_s > (config.carried_s if self.carried else config.hidden_s)
+        carried = self.away >= config.carry_frames
+        return self.absence_s > (config.carried_s if carried else config.hidden_s)
 
     def name_is_contested(self, now_s: float, config: SettleConfig) -> bool:
         """Whether another name is close, and waiting may still decide between them."""
@@ -118,10 +119,10 @@ class Track:
         self.resting = still_s >= config.still_s or swaying_s >= config.sway_s
         if self.resting:
             self.rested_s, self.home_xyxy = now_s, self.near.box_xyxy
-        self.carried = (
-            self.home_xyxy is None
-            or share_moved(self.home_xyxy, self.box_xyxy, frame) > config.carry_share
+        at_home = self.home_xyxy is not None and (
+            share_moved(self.home_xyxy, self.box_xyxy, frame) <= config.carry_share
         )
+        self.away = 0 if at_home else self.away + 1
 
     def _believe(self, gain: float, config: SettleConfig) -> None:
         self.evidence = min(1.0, max(0.0, self.evidence + gain))

@@ -16,7 +16,7 @@ from itertools import pairwise
 from app.vision.settle import Scene, SettleConfig, Settler
 from model.detector import Detection
 
-TRAVEL_S = 0.6  # a hand brings or takes a fruit in this time
+TRAVEL_S = 0.8  # a hand brings or takes a fruit in this time
 COVER_S = 0.25  # a hand slides over a fruit in this time
 ASPECT = 16 / 9
 
@@ -62,13 +62,18 @@ class Fruit:
     def _place(self, t_s: float) -> tuple[float, float]:
         x, y = self.x, self.y
         for start, to_x, to_y in self.moves:
-            share = min(1.0, max(0.0, (t_s - start) / TRAVEL_S))
+            share = _eased(min(1.0, max(0.0, (t_s - start) / TRAVEL_S)))
             x, y = x + share * (to_x - x), y + share * (to_y - y)
         return x, y
 
     def _travel(self, away_s: float, x: float, y: float) -> tuple[float, float] | None:
         share = away_s / TRAVEL_S
-        return (x + share * (self.from_x - x), y) if share <= 1.0 else None
+        return (x + _eased(share) * (self.from_x - x), y) if share <= 1.0 else None
+
+
+def _eased(share: float) -> float:
+    """A hand sets out and arrives slowly."""
+    return share * share * (3.0 - 2.0 * share)
 
 
 @dataclass(frozen=True)
