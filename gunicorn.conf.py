@@ -4,8 +4,11 @@ import signal
 import sys
 import threading
 
+from gunicorn.glogging import Logger
+
 from app.errors import SettingsError
 from app.settings import Settings
+from app.web.logs import OneLine
 
 try:
     settings = Settings.from_env()
@@ -13,7 +16,20 @@ except SettingsError as error:
     print(f"checkout: {error}", file=sys.stderr)
     sys.exit(2)
 
-bind = [f"{settings.host}:{settings.port}"]
+
+class OneLineLogger(Logger):
+    """Gunicorn's own events, in the same form as ours."""
+
+    def setup(self, cfg):
+        """Write errors as one line each."""
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(OneLine())
+
+
+host = f"[{settings.host}]" if ":" in settings.host else settings.host
+bind = [f"{host}:{settings.port}"]
+logger_class = OneLineLogger
 workers = 1  # cart and camera live in one process
 worker_class = "gthread"
 threads = 32  # a connected browser holds one

@@ -21,7 +21,7 @@ from app.vision.camera import Frame, LatestFrame
 from app.vision.settle import Scene, Settler
 from model.detector import Detection, Detector
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("checkout.lane")
 
 CameraState = Literal["ok", "stale", "down"]
 POLL_S = 0.2  # how often the camera's state is looked at when no frame comes

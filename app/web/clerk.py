@@ -75,14 +75,14 @@ def camera_counts() -> bool:
 
 def page(alert: str = "") -> str:
     """Render the screen; alert: one sentence shown on top."""
-    order = parts().checkout.current_order()
+    lane, order = parts().calls.lane, parts().checkout.current_order()
     paid_unseen = order is not None and order.status is OrderStatus.PAID and not camera_counts()
     return render_template(
         "clerk_orders.html" if "part" in request.args else "clerk.html",
         alert=alert,
-        orders=parts().orders.awaiting(),
+        orders=[waiting for waiting in parts().orders.awaiting() if waiting.lane == lane],
         left_to_clear=order if paid_unseen else None,
         call_since=parts().calls.since,
-        lane=parts().calls.lane,
+        lane=lane,
         money=lambda minor, currency: format_minor(minor, currency, chosen_language()),
     )

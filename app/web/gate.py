@@ -16,6 +16,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from engineio.exceptions import SocketIsClosedError
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -115,7 +117,7 @@ class Gate:
 
     def _one_at_a_time(self, send: Callable[..., None]) -> Callable[..., None]:
         def send_alone(sid: str, packet: object) -> None:
-            with self.sending:
+            with self.sending, suppress(SocketIsClosedError):  # it left a moment ago
                 send(sid, packet)
 
         return send_alone

@@ -11,12 +11,13 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+import openpyxl
 import psutil
 import pytest
 import requests
 import websocket
 
-from tests.web.server import Screen, Server, Visitor, wait_until
+from tests.web.server import ROOT, Screen, Server, Visitor, wait_until
 
 
 class Raw:
@@ -242,6 +243,31 @@ def test_a_detector_that_fails_closes_the_automatic_way_until_it_works(shop: Ser
 def test_a_price_sheet_that_breaks_is_named_and_the_last_prices_stay(
     own_server: Server, tmp_path: Path
 ) -> None:
+    sheet = tmp_path / "prices.xlsx"
+    sheet.write_bytes((ROOT / "prices.xlsx").read_bytes())
+    own_server.env["CHECKOUT_PRICES"] = str(sheet)
+    own_server.add_user("otto", "owner")
+    own_server.start()
+
+    book = openpyxl.load_workbook(sheet)
+    column = [cell.value for cell in book.active[1]].index("price") + 1
+    cell = book.active.cell(2, column, -5).coordinate
+    book.save(sheet)
+    book.close()
+
+    def reason() -> str:
+        parts = requests.get(f"{own_server.url}/readyz", timeout=5).json()["parts"]
+        return str(parts["prices"]["reason"])
+
+    wait_until(lambda: reason().startswith(f"{cell}: "), 2.0)
+    with Screen(own_server.url) as screen, Visitor(own_server.url) as owner:
+        assert screen.ask("add_item", {"key": "apple", "quantity": 1})["ok"]
+        owner.sign_in("otto")
+        assert f"</strong> {cell}: " in owner.get("/owner").text
+    assert "Traceback" not in own_server.log
+
+
+def test_without_a_price_sheet_nothing_is_sold(own_server: Server, tmp_path: Path) -> None:
     own_server.env["CHECKOUT_PRICES"] = str(tmp_path / "none.xlsx")
     own_server.start()
 
@@ -289,7 +315,7 @@ def test_what_cannot_start_says_why_in_one_line(
     own_server.env[name] = value
     done = subprocess.run(
         [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         env=own_server.env,
         capture_output=True,
         text=True,
