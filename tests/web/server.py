@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 CUTOUTS = ROOT / "tests" / "data" / "cutouts"
 PASSWORD = "correct horse battery"
 SECRET_KEY = "a key that only the tests know"
-FPS = 20
+FPS = 15
+WIDTH, HEIGHT = 960, 540
 
 
 def wait_until(true: Callable[[], Any], timeout_s: float = 10.0) -> Any:
@@ -43,15 +44,15 @@ def wait_until(true: Callable[[], Any], timeout_s: float = 10.0) -> Any:
 
 def film_counter(path: Path, seconds: float = 2.0) -> None:
     """A counter with real fruit in its eight places, and a strip that moves with every frame."""
-    still = np.full((720, 1280, 3), (214, 222, 226), np.uint8)
+    still = np.full((HEIGHT, WIDTH, 3), (214, 222, 226), np.uint8)
     names = ["apple_1", "orange_1", "pear_1", "lemon_1", "grapes_1", "melon_1", "apple_2", "pear_2"]
     for name, (x, y) in zip(names, PLACES, strict=True):
-        paste(still, CUTOUTS / f"{name}.png", round(x * 1280), round(y * 720))
-    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (1280, 720))
+        paste(still, CUTOUTS / f"{name}.png", round(x * WIDTH), round(y * HEIGHT))
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
     frames = round(seconds * FPS)
     for number in range(frames):
         frame = still.copy()
-        frame[700:, : 1280 * (number + 1) // frames] = (67, 107, 15)
+        frame[HEIGHT - 15 :, : WIDTH * (number + 1) // frames] = (67, 107, 15)
         film.write(frame)
     film.release()
 
@@ -59,7 +60,7 @@ def film_counter(path: Path, seconds: float = 2.0) -> None:
 def paste(picture: np.ndarray, cutout: Path, left: int, top: int) -> None:
     fruit = cv2.imread(str(cutout), cv2.IMREAD_UNCHANGED)
     assert fruit is not None, cutout
-    room_width, room_height = round(SIZE[0] * 1280), round(SIZE[1] * 720)
+    room_width, room_height = round(SIZE[0] * WIDTH), round(SIZE[1] * HEIGHT)
     scale = min(room_width / fruit.shape[1], room_height / fruit.shape[0])
     fruit = cv2.resize(fruit, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     height, width = fruit.shape[:2]
