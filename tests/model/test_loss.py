@@ -36,6 +36,7 @@ def maps(fill_objectness=-10.0):
 
 
 def value(maps_, targets, **weights):
+    weights = {"forgive_iou": 1.1} | weights
     return YoloLoss(coco_anchors(), LossConfig(**(ONLY | weights)))(maps_, targets)["loss"].item()
 
 
@@ -74,6 +75,19 @@ def test_the_objectness_that_is_asked_for_is_the_overlap_that_is_reached():
         scale["state"].zero_()
     assert value(maps(0.0), targets, objectness=1.0) == pytest.approx(math.log(2), rel=1e-4)
     assert value(maps(9.0), targets, objectness=1.0) < 0.001
+
+
+def test_a_neighbour_that_finds_the_box_well_is_not_punished():
+    width, height = 116 / 416, 90 / 416
+    targets = batch((0, 0.75, 0.75, width, height))
+    raw = maps(0.0)
+    # the second anchor of the same cell, pulled exactly onto the box
+    cells = raw[2].view(1, 3, -1, 2, 2)
+    cells[0, 1, 2:4, 1, 1] = torch.log(torch.tensor([116 / 156, 90 / 198]))
+    forgiven = value(raw, targets, no_object=1.0, forgive_iou=0.7)
+    punished = value(raw, targets, no_object=1.0)
+    assert targets[2]["state"][0, 1, 1, 1] == 0
+    assert punished - forgiven >= math.log(2) / 3 * 0.99
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_part():
