@@ -20,6 +20,7 @@ from app.web.present import cart_payload, lane_payload, order_payload, picture_u
 from app.web.texts import message_for
 
 customer = Blueprint("customer", __name__)
+PAGES = ("/clerk", "/owner", "/login")  # that have the language switch too
 
 
 @customer.get("/")
@@ -68,12 +69,13 @@ def call_staff() -> Response:
 
 @customer.post("/language")
 def choose_language() -> Response:
-    """Change the language of this browser: ``language``."""
+    """Change the language of this browser: ``language``; ``page`` is where to go back to."""
     language = text(request.form, "language")
     if language not in LANGUAGES:
         raise InvalidInput(f"'language' must be one of {', '.join(LANGUAGES)}")
     session["language"] = language
-    return back()
+    page = request.form.get("page")
+    return redirect(page if page in PAGES else url_for("customer.show"), 303)
 
 
 @customer.errorhandler(CheckoutError)

@@ -173,13 +173,13 @@ class Visitor:
     def token(self, path: str = "/") -> str:
         return field(self.get(path).text, "csrf_token")
 
-    def post(self, path: str, page: str = "/", **fields: object) -> requests.Response:
-        """Send a form of ``page``, without following the redirect."""
-        data = {"csrf_token": self.token(page), **fields}
+    def post(self, path: str, form_on: str = "/", **fields: object) -> requests.Response:
+        """Send a form of the page ``form_on``, without following the redirect."""
+        data = {"csrf_token": self.token(form_on), **fields}
         return self.session.post(self.url + path, data, allow_redirects=False, timeout=10)
 
     def sign_in(self, name: str) -> requests.Response:
-        return self.post("/login", page="/login", name=name, password=PASSWORD)
+        return self.post("/login", "/login", name=name, password=PASSWORD)
 
 
 def field(html: str, name: str) -> str:

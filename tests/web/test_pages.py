@@ -121,6 +121,16 @@ def test_the_language_is_chosen_for_this_browser(visitor: Visitor) -> None:
     assert 'lang="en"' in visitor.get("/?lang=en").text
 
 
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [("/clerk", "/clerk"), ("/", "/"), ("//evil.example", "/"), ("https://evil.example", "/")],
+)
+def test_changing_the_language_returns_to_our_own_page(
+    visitor: Visitor, page: str, back: str
+) -> None:
+    assert visitor.post("/language", language="ko", page=page).headers["Location"] == back
+
+
 def test_every_page_carries_the_security_headers(visitor: Visitor) -> None:
     for path in ("/", "/login", "/healthz", "/no-such-page", "/static/checkout.css"):
         headers = visitor.get(path).headers
@@ -167,7 +177,7 @@ def test_a_clerk_is_no_owner_but_an_owner_is_a_clerk(visitor: Visitor) -> None:
     assert visitor.get("/clerk").status_code == 200
     assert visitor.get("/owner").status_code == 403
 
-    visitor.post("/logout", page="/clerk")
+    visitor.post("/logout", "/clerk")
     assert visitor.sign_in("otto").headers["Location"] == "/owner"
     assert visitor.get("/clerk").status_code == 200
     assert "The price sheet is valid" in visitor.get("/owner").text
@@ -175,7 +185,7 @@ def test_a_clerk_is_no_owner_but_an_owner_is_a_clerk(visitor: Visitor) -> None:
 
 def test_signing_out_ends_the_session(visitor: Visitor) -> None:
     visitor.sign_in("clara")
-    assert visitor.post("/logout", page="/clerk").status_code == 303
+    assert visitor.post("/logout", "/clerk").status_code == 303
 
     assert visitor.get("/clerk", allow_redirects=False).status_code == 303
 
@@ -188,8 +198,8 @@ def test_the_session_cookie_is_kept_from_scripts_and_other_sites(visitor: Visito
 
 
 def test_a_wrong_password_and_an_unknown_name_read_the_same(visitor: Visitor) -> None:
-    wrong = visitor.post("/login", page="/login", name="clara", password="wrong password")
-    unknown = visitor.post("/login", page="/login", name="nobody", password=PASSWORD)
+    wrong = visitor.post("/login", "/login", name="clara", password="wrong password")
+    unknown = visitor.post("/login", "/login", name="nobody", password=PASSWORD)
 
     assert wrong.status_code == unknown.status_code == 401
     assert "The name or the password is wrong." in wrong.text
