@@ -63,7 +63,7 @@ class Hub:
         self._viewers = Viewers(MAX_CONNECTIONS)
         self._gate = Gate(MAX_CONNECTIONS)
         self._sending = threading.RLock()  # one state after the other, in order, to everybody
-        self._state = State(checkout.snapshot(), checkout.current_order(), NO_LANE, problem())
+        self._state = State(checkout.snapshot(), checkout.current_order(), NO_LANE, "camera_down")
 
     def init_app(self, app: Flask) -> None:
         """Serve /socket.io/ in this app."""

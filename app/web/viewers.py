@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-EVENTS_PER_S = 60.0  # a browser at 30 pictures a second sends 30, and a person a few
-EVENTS_BURST = 120.0
+EVENTS_PER_S = 150.0  # well over one for each picture of a 60 fps camera, or a picture freezes
+EVENTS_BURST = 300.0
 FPS_EVERY_S = 1.0
 
 

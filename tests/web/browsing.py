@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.web.server import PASSWORD, ROOT
 
 ARTIFACTS = ROOT / "artifacts"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 SIZES = {"landscape": (1280, 800), "portrait": (1080, 1920), "phone": (390, 844)}
 
 

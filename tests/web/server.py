@@ -31,7 +31,7 @@ FPS = 15
 WIDTH, HEIGHT = 960, 540
 
 
-def wait_until(true: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+def wait_until(true: Callable[[], Any], timeout_s: float = 20.0) -> Any:
     """Ask until the answer is true; AssertionError when it does not become so in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -105,7 +105,7 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self.answers, 30)
+        wait_until(self.answers, 60)
         return self
 
     def answers(self) -> bool:
