@@ -145,11 +145,12 @@ class Settler:
         return stays and young and track.evidence > 0.0
 
     def _is_unsure(self, track: Track) -> bool:
-        """Whether a believed fruit is out of sight, or being moved by a hand."""
+        """Whether a believed fruit is out of sight, being moved, or perhaps another by now."""
         if track.confirmed and track.is_missing(self._now_s, self.config):
             return True
         moving_s = self._now_s - track.rested_s
-        return track.counted and not track.resting and moving_s < self.config.patience_s
+        moving = not track.resting and moving_s < self.config.patience_s
+        return track.counted and (moving or track.name_is_contested(self._now_s, self.config))
 
     def _is_in_doubt(self) -> bool:
         """Whether a new fruit may be a known one that went elsewhere: never seen beside it."""

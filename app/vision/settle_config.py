@@ -62,9 +62,9 @@ class SettleConfig:
     class_lead: float = 1.6
     """Factor by which another name must outweigh a counted fruit's before it is taken."""
     recall_after_s: float = 0.5
-    """Absence after which another fruit may lie in a fruit's place …"""
-    class_recall_s: float = 1.0
-    """… and its past weighs no more than so many seconds of sure views."""
+    """Absence after which another fruit may lie in a fruit's place, as after it was moved …"""
+    class_recall_s: float = 0.5
+    """… so that its past weighs no more than so many seconds of sure views."""
 
     # Rest
     still_share: float = 0.12

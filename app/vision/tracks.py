@@ -40,13 +40,14 @@ class Track:
 
     id: int
     box_xyxy: BoxXYXY
-    born_s: float
     near: Anchor
     far: Anchor
-    seen_s: float
     key: str
     score: float
+    born_s: float
+    seen_s: float
     rested_s: float
+    open_s: float
     absence_s: float = 0.0
     misses: int = 0
     evidence: float = 0.0
@@ -64,14 +65,17 @@ class Track:
         near = Anchor(seen.box_xyxy, now_s, config.still_share)
         far = Anchor(seen.box_xyxy, now_s, config.sway_share)
         key = max(seen.names, key=lambda name: (seen.names[name], name))
-        return cls(id, seen.box_xyxy, now_s, near, far, now_s, key, seen.score, rested_s=now_s)
+        times = (now_s, now_s, now_s, now_s)  # born, seen, rested, named
+        return cls(id, seen.box_xyxy, near, far, key, seen.score, *times)
 
     def hit(
         self, seen: Observation, now_s: float, step_s: float, frame: Size, config: SettleConfig
     ) -> None:
         """Record that the fruit was seen in this frame."""
         weight = min(1.0, step_s / config.still_s)
-        self._name(seen, now_s - self.seen_s, step_s, config)
+        if now_s - self.seen_s > config.recall_after_s:
+            self._forget(now_s, config)
+        self._name(seen, step_s, config)
         self.box_xyxy, self.seen_s = seen.box_xyxy, now_s
         self.score += weight * (seen.score - self.score)
         self.hits, self.misses = self.hits + 1, 0
@@ -99,7 +103,7 @@ class Track:
         """Whether another name is close, and waiting may still decide between them."""
         best = self.votes[self.key]
         rival = max((v for k, v in self.votes.items() if k != self.key), default=0.0)
-        return best < config.class_clear * rival and now_s - self.born_s < config.class_wait_s
+        return best < config.class_clear * rival and now_s - self.open_s < config.class_wait_s
 
     def shift(self, dx: float, dy: float) -> None:
         """Go with the whole picture: the mount moved, not the fruit."""
@@ -118,6 +122,10 @@ class Track:
         still_s, swaying_s = now_s - self.near.since_s, now_s - self.far.since_s
         self.resting = still_s >= config.still_s or swaying_s >= config.sway_s
         if self.resting:
+            if self.away:
+                self._forget(
+                    now_s, config
+                )  # it may have changed places with one it was carried over
             self.rested_s, self.home_xyxy = now_s, self.near.box_xyxy
         at_home = self.home_xyxy is not None and (
             share_moved(self.home_xyxy, self.box_xyxy, frame) <= config.carry_share
@@ -132,15 +140,9 @@ class Track:
             and self.score >= config.confidence
         )
 
-    def _name(
-        self, seen: Observation, unseen_s: float, step_s: float, config: SettleConfig
-    ) -> None:
+    def _name(self, seen: Observation, step_s: float, config: SettleConfig) -> None:
         keep = math.exp(-step_s / config.class_memory_s)
-        total = sum(self.votes.values())
-        if unseen_s > config.recall_after_s and total > 0.0:
-            keep = min(keep, config.class_recall_s * self.score**2 / total)
-        for key in self.votes:
-            self.votes[key] *= keep
+        self.votes = {key: keep * vote for key, vote in self.votes.items()}
         for key, score in seen.names.items():
             # Squared, so that a second name at half the score is no rival.
             self.votes[key] = self.votes.get(key, 0.0) + score**2 * step_s
@@ -148,3 +150,10 @@ class Track:
         lead = config.class_lead if self.counted else 1.0
         if self.votes[best] > lead * self.votes.get(self.key, 0.0):
             self.key = best
+
+    def _forget(self, now_s: float, config: SettleConfig) -> None:
+        """Let the past names weigh no more than ``class_recall_s`` of sure views."""
+        self.open_s = now_s
+        limit, total = config.class_recall_s * self.score**2, sum(self.votes.values())
+        if total > limit:
+            self.votes = {key: vote * limit / total for key, vote in self.votes.items()}
