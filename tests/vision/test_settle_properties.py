@@ -3,7 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.vision.settle import Settler
@@ -13,7 +13,12 @@ from tests.vision.simulate import TRAVEL_S, Fruit, Noise, frames, play
 KEYS = ("apple", "pear", "lemon", "melon")
 SLOTS = [(0.3 + 0.28 * column, 0.2 + 0.29 * row) for column in range(5) for row in range(3)]
 SLOWEST_S = 3.2  # longest a fruit that is gone, or was moved under a hand, is waited for
-few = settings(max_examples=40, deadline=None, derandomize=True)
+few = settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is no fault of the scene's
+)
 seeds = st.integers(0, 2**16)
 rates = st.sampled_from([8, 10, 15, 30])
 
