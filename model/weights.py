@@ -56,6 +56,7 @@ def save_weights(path: Path, model: YoloV3, info: WeightsInfo, half: bool = Fals
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {"format": FORMAT, "info": json.dumps(asdict(info))})
+    partial.chmod(0o644)  # the service may run as another user
     partial.replace(path)  # a reader never sees half a file
 
 
