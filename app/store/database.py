@@ -16,10 +16,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from app.errors import SettingsError, StoreUnavailable
-from app.store.orders import SqlOrderStore
-from app.store.users import SqlUsers, User
-
-__all__ = ["Database", "SqlOrderStore", "SqlUsers", "User"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_PRAGMAS = (

@@ -10,8 +10,8 @@ from flask.cli import AppGroup
 
 from app.errors import CheckoutError, SettingsError
 from app.settings import Settings
-from app.store.database import Database, SqlUsers
-from app.store.users import ROLES
+from app.store.database import Database
+from app.store.users import ROLES, SqlUsers
 
 users = AppGroup("users", help="The people who work here.")
 

@@ -11,8 +11,10 @@ from app.errors import StoreUnavailable
 from app.settings import Settings
 from app.shop.catalog import Catalog
 from app.shop.checkout import Checkout
-from app.store.database import Database, SqlOrderStore, SqlUsers
+from app.store.database import Database
+from app.store.orders import SqlOrderStore
 from app.store.prices_xlsx import PriceWatcher
+from app.store.users import SqlUsers
 from app.vision.camera import Camera, LatestFrame
 from app.vision.lane import Lane, LaneObserver
 from app.vision.settle import SettleConfig, Settler

@@ -14,7 +14,8 @@ from app.errors import CheckoutError, IllegalTransition, OrderNotFound
 from app.shop.cart import Cart
 from app.shop.checkout import Checkout
 from app.shop.order import Order, OrderStatus, order_from
-from app.store.database import Database, SqlOrderStore
+from app.store.database import Database
+from app.store.orders import SqlOrderStore
 from tests.shop.fakes import CATALOG
 
 AWAITING, PAID, CANCELLED = (
@@ -210,7 +211,8 @@ def test_a_process_killed_right_after_the_answer_loses_no_sale(url):
     program = """
 import os, signal, sys
 from app.shop.order import OrderStatus
-from app.store.database import Database, SqlOrderStore
+from app.store.database import Database
+from app.store.orders import SqlOrderStore
 from tests.store.test_orders import draft
 database = Database(sys.argv[1])
 database.migrate()

@@ -5,8 +5,9 @@ from sqlalchemy import select
 
 from app.errors import InvalidUser, StoreUnavailable
 from app.store import users as users_module
-from app.store.database import Database, SqlUsers
+from app.store.database import Database
 from app.store.tables import UserRow
+from app.store.users import SqlUsers
 
 
 @pytest.fixture

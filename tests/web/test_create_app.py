@@ -12,7 +12,8 @@ from babel.messages.pofile import read_po
 
 from app import create_app
 from app.settings import ROOT, Settings
-from app.store.database import Database, SqlUsers
+from app.store.database import Database
+from app.store.users import SqlUsers
 from tests.web.server import PASSWORD, Server
 
 PO = ROOT / "app" / "translations" / "ko" / "LC_MESSAGES" / "messages.po"
