@@ -15,7 +15,7 @@ from app.vision.capture import open_capture, read_capture
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 FOLDER_FPS = 10.0  # a folder repeats each picture at this rate …
-SECONDS_PER_PICTURE = 2.0  # … for so long that a basket can settle on it
+SECONDS_PER_PICTURE = 4.0  # … longer than a hidden fruit is waited for, then settled on
 DEFAULT_FPS = 30.0  # for recordings that do not say their rate
 
 log = logging.getLogger("checkout.camera")
@@ -83,7 +83,7 @@ class VideoFile:
 
 
 class PictureFolder:
-    """Pictures by name, each shown for 2 s at 10 fps; unreadable ones are skipped and named."""
+    """Pictures by name, each shown for 4 s at 10 fps; unreadable ones are skipped and named."""
 
     rate_fps = FOLDER_FPS
 

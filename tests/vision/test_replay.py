@@ -169,4 +169,4 @@ def test_every_must_be_a_whole_number_above_zero(capsys, every):
 def test_a_photograph_of_grapes_is_a_basket_of_grapes_with_the_shipped_weights(capsys):
     main([str(GRAPES), "--json", "-"])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert (len(rows), rows[-1]["settled"], rows[-1]["counts"]) == (20, True, {"grapes": 1})
+    assert (len(rows), rows[-1]["settled"], rows[-1]["counts"]) == (40, True, {"grapes": 1})

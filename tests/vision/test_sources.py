@@ -68,7 +68,7 @@ def test_a_looping_video_begins_again_and_its_time_goes_on(video: Path) -> None:
     assert source.loops
     assert source.rate_fps == pytest.approx(20)
     assert [round(t_s, 4) for _, t_s in pictures] == [round(n / 20, 4) for n in range(75)]
-    assert round(pictures[60][0].mean() / 8) == 0
+    assert round(pictures[120][0].mean() / 8) == 0
 
 
 class ScriptedCapture:
@@ -134,18 +134,18 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_shows_its_pictures_by_name_for_two_seconds_each(folder: Path) -> None:
+def test_a_folder_shows_its_pictures_by_name_for_four_seconds_each(folder: Path) -> None:
     source = open_source(str(folder), loop=False)
     pictures = read_all(source)
-    assert [round(image.mean() / 50) for image, _ in pictures] == [1] * 20 + [2] * 20 + [3] * 20
-    assert [t_s for _, t_s in pictures] == pytest.approx([n / 10 for n in range(60)])
+    assert [round(image.mean() / 50) for image, _ in pictures] == [1] * 40 + [2] * 40 + [3] * 40
+    assert [t_s for _, t_s in pictures] == pytest.approx([n / 10 for n in range(120)])
     assert source.rate_fps == 10
 
 
 def test_a_looping_folder_begins_again_and_its_time_goes_on(folder: Path) -> None:
-    pictures = take(open_source(str(folder)), 61)
-    assert round(pictures[60][0].mean()) == 50
-    assert pictures[60][1] == pytest.approx(6.0)
+    pictures = take(open_source(str(folder)), 121)
+    assert round(pictures[120][0].mean()) == 50
+    assert pictures[120][1] == pytest.approx(12.0)
 
 
 @pytest.mark.parametrize("bad", ["0.jpg", "bb.jpg", "z.jpg"])
@@ -156,15 +156,15 @@ def test_a_corrupt_picture_is_skipped_counted_and_named_once(
     (folder / bad).write_bytes(content)
     source = PictureFolder(folder, loop=True)
     with caplog.at_level(logging.INFO, "checkout.camera"):
-        pictures = take(source, 130)
-    assert [t_s for _, t_s in pictures] == pytest.approx([n / 10 for n in range(130)])
+        pictures = take(source, 250)
+    assert [t_s for _, t_s in pictures] == pytest.approx([n / 10 for n in range(250)])
     assert source.skipped == {bad}
     assert [r.getMessage() for r in caplog.records] == [f"skipped picture={bad} reason=unreadable"]
 
 
 def test_a_last_picture_that_is_corrupt_ends_a_folder_that_does_not_loop(folder: Path) -> None:
     (folder / "z.jpg").write_bytes(b"no picture")
-    assert len(read_all(open_source(str(folder), loop=False))) == 60
+    assert len(read_all(open_source(str(folder), loop=False))) == 120
 
 
 @pytest.mark.parametrize("loop", [True, False])
@@ -177,7 +177,7 @@ def test_a_folder_of_corrupt_pictures_only_is_an_error(tmp_path: Path, loop: boo
 
 def test_one_picture_is_a_source_too(tmp_path: Path) -> None:
     path = write_picture(tmp_path / "one.png", 70)
-    assert len(read_all(open_source(str(path), loop=False))) == 20
+    assert len(read_all(open_source(str(path), loop=False))) == 40
 
 
 @pytest.fixture
