@@ -82,9 +82,10 @@ class Trainer:
         self.names = data.names
         samples = read_split(data, "train")
         library = load_library(Path(config.scenes), data.names, "train") if config.scenes else None
+        model, anchors = self._build()
         self.dataset = TrainSet(
             samples,
-            coco_anchors(),
+            anchors,
             config.image_size,
             config.seed,
             library,
@@ -93,15 +94,13 @@ class Trainer:
         self.validation = read_split(data, "val")
         self.scenes = self._val_scenes()
         self.device = torch.device(config.device)
-        self.model = convert_conv2d_weight_memory_format(
-            self._build().to(self.device), torch.channels_last
-        )
+        self.model = convert_conv2d_weight_memory_format(model.to(self.device), torch.channels_last)
         self.average = deepcopy(self.model).requires_grad_(False)
-        self.loss = YoloLoss(coco_anchors()).to(self.device)
+        self.loss = YoloLoss(anchors).to(self.device)
         self.optimizer = self._optimizer()
         self.info = WeightsInfo(
             names=data.names,
-            anchors=coco_anchors().tolist(),
+            anchors=tuple(tuple(map(tuple, scale)) for scale in anchors.tolist()),
             image_size=config.image_size,
             backbone=config.backbone,
             neck=config.neck,
@@ -111,15 +110,20 @@ class Trainer:
         )
         self.epoch, self.step, self.best = 0, 0, -1.0
 
-    def _build(self) -> YoloV3:
+    def _build(self) -> tuple[YoloV3, np.ndarray]:
+        """The network and its anchors: ImageNet's trunk and COCO's sizes, or a trained file's.
+
+        A trained network keeps its anchors in pixels when the input grows, as in the paper's
+        multi-scale training: what it has learnt about sizes stays true.
+        """
         if self.config.weights:
             model, info = load_weights(Path(self.config.weights))
             if info.names == self.names:
-                return model
+                return model, info.anchor_array * info.image_size / self.config.image_size
             raise DataError(f"{self.config.weights}: trained on other classes, {info.names}")
         model = YoloV3(len(self.names), self.config.backbone, self.config.neck)
         model.backbone.load_imagenet()
-        return model
+        return model, coco_anchors()
 
     def _val_scenes(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Fixed scenes of fruit and surfaces that training never shows; none without --scenes."""
