@@ -70,7 +70,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(Backbone):
-    """The trunk up to 320 channels at stride 32, 3.4 M parameters; the classifier is left away."""
+    """The trunk up to 320 channels at stride 32, 3.0 M parameters; the classifier is left away."""
 
     channels = (40, 112, 320)
     mean = (127 / 255,) * 3
