@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.web.browsing import SIZES, launched, opened, shoot, shoot_all_sizes, sign_in
-from tests.web.server import Screen, Server
+from tests.web.server import Screen, Server, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,8 @@ def lines(page: Page) -> list[str]:
 def test_the_live_picture_is_there_and_changes(page: Page) -> None:
     picture = page.locator("#picture")
     expect(picture).to_be_visible()
-    assert picture.evaluate("image => image.naturalWidth") == 960
+    # between two pictures the next one has no width yet
+    wait_until(lambda: picture.evaluate("image => image.naturalWidth") == 960)
 
     sources = set()
     for _ in range(20):
