@@ -25,7 +25,7 @@ from model.data.dataset import DataError
 from model.trainer import TrainConfig, Trainer
 from model.yolov3 import NECKS
 
-# Without these, two thirds of a CPU training goes into the kernel's page faults (measured).
+# glibc gives large blocks back after every step; without these, the kernel pages them in anew.
 MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",

@@ -49,7 +49,7 @@ def test_a_price_becomes_whole_minor_units(value, currency, minor):
         (float("inf"), "KRW"),
         (float("-inf"), "USD"),
         (Decimal("sNaN"), "KRW"),
-        (1, "XXX"),
+        (1, "XXX"),  # ISO 4217: no currency
     ],
 )
 def test_what_is_no_amount_is_refused(value, currency):
