@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,11 +19,11 @@ def cxcywh_to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
     return torch.cat((centre - half, centre + half), dim=-1)
 
 
-def iou_wh(sizes_a: np.ndarray, sizes_b: np.ndarray) -> np.ndarray:
+def iou_wh(sizes_a: Tensor, sizes_b: Tensor) -> Tensor:
     """IoU of boxes that share a centre: (N, 2) and (M, 2) sizes → (N, M) in [0, 1]."""
-    overlap = np.minimum(sizes_a[:, None], sizes_b[None]).prod(-1)
+    overlap = torch.minimum(sizes_a[:, None], sizes_b[None]).prod(-1)
     union = sizes_a.prod(-1)[:, None] + sizes_b.prod(-1)[None] - overlap
-    return overlap / np.maximum(union, 1e-12)
+    return overlap / union.clamp(min=1e-12)
 
 
 def iou_xyxy(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
@@ -35,17 +36,25 @@ def iou_xyxy(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     return overlap / np.maximum(area_a[:, None] + area_b[None] - overlap, 1e-12)
 
 
-def ciou_cxcywh(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """CIoU and plain IoU of paired boxes, (N, 4) cxcywh each → two (N,) tensors.
+def paired_iou(
+    predicted: Tensor, target: Tensor, kind: Literal["iou", "giou", "ciou"]
+) -> tuple[Tensor, Tensor]:
+    """How well pairs of boxes agree, (N, 4) cxcywh each → (N,) of the kind, and (N,) plain IoU.
 
-    IoU lies in [0, 1], CIoU in (-1.5, 1]. Source: Zheng et al., "Distance-IoU Loss" (AAAI 2020).
+    IoU lies in [0, 1], GIoU in (-1, 1], CIoU in (-1.5, 1]. Sources: Rezatofighi et al.,
+    "Generalized IoU" (CVPR 2019); Zheng et al., "Distance-IoU Loss" (AAAI 2020).
     """
     a, b = cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(target)
     overlap = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(0)
     shared = overlap.prod(-1)
     union = predicted[:, 2:].prod(-1) + target[:, 2:].prod(-1) - shared
     iou = shared / union.clamp(min=1e-9)
+    if kind == "iou":
+        return iou, iou
     hull = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
+    if kind == "giou":
+        area = hull.prod(-1).clamp(min=1e-9)
+        return iou - (area - union) / area, iou
     distance = ((predicted[:, :2] - target[:, :2]) ** 2).sum(-1)
     distance = distance / (hull**2).sum(-1).clamp(min=1e-9)
     aspect = torch.atan2(target[:, 2], target[:, 3]) - torch.atan2(predicted[:, 2], predicted[:, 3])

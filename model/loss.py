@@ -1,35 +1,85 @@
-"""The YOLOv3 loss as a named object.
+"""The YOLOv3 loss as a named object, every choice of it a setting.
 
-Classes exclude each other, so naming is a cross-entropy; objectness is a binary cross-entropy
-whose target at a positive is the IoU that the box has reached (so that the score ranks boxes by
-how well they sit), boxes are pulled by CIoU. All terms are divided by the number of positives.
-A cell that was not asked for a box and finds it well all the same is not punished for it (YOLOv3
-section 2.1): NMS removes the double, and neighbours need not fight over a fruit between them.
+As it is by default: classes exclude each other, so naming is a cross-entropy; objectness is a
+binary cross-entropy whose target at a positive is the IoU that the box has reached (so that the
+score ranks boxes by how well they sit); boxes are pulled by CIoU; all terms are divided by the
+number of positives. A cell that was not asked for a box and finds it well all the same is not
+punished for it: NMS removes the double, and neighbours need not fight over a fruit between them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from model.boxes import ciou_cxcywh, cxcywh_to_xyxy
+from model.boxes import cxcywh_to_xyxy, paired_iou
 from model.decode import MAX_LOG_SCALE
-from model.targets import EMPTY, POSITIVE
+from model.targets import EMPTY, Targets, assign, rank_within
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The weights of the four terms, and from which IoU with a box a find is not punished."""
+    """What is minimised.
+
+    box, objectness, no_object, classes: the four lambdas. box_loss: one minus IoU, GIoU or CIoU,
+    or squared errors of the raw tx, ty, tw, th. objectness_loss: of the cells that have a box;
+    "focal" weighs the empty cells too. objectness_target: the IoU reached, or 1. class_loss:
+    cross-entropy, or BCE a class. ignore_iou: an anchor that fits a box better than this and was
+    not chosen is not judged. forgive_iou: an empty cell whose find overlaps a box more than this
+    is not punished; over 1 punishes all. one_scale: a box is given to its best scale only.
+    label_smoothing: in [0, 1). hard_negatives: OHEM, only so many of the worst empty cells a
+    positive count (Shrivastava et al., CVPR 2016); 0 counts all. focal_gamma: of Lin et al.,
+    RetinaNet (ICCV 2017), with |target − p| as the weight (Li et al., NeurIPS 2020). reduction:
+    divide sums by the positives or by the pictures, or take each term's mean in each scale.
+    """
 
     box: float = 5.0
     objectness: float = 1.0
     no_object: float = 1.0
     classes: float = 2.0
-    forgive_iou: float = 0.7  # as in the paper's own configuration
+    box_loss: Literal["ciou", "giou", "iou", "mse"] = "ciou"
+    objectness_loss: Literal["bce", "mse", "focal"] = "bce"
+    objectness_target: Literal["iou", "one"] = "iou"
+    class_loss: Literal["cross_entropy", "bce"] = "cross_entropy"
+    ignore_iou: float = 0.5
+    forgive_iou: float = 0.7
+    one_scale: bool = False
+    label_smoothing: float = 0.0
+    hard_negatives: float = 0.0
+    focal_gamma: float = 2.0
+    reduction: Literal["positives", "pictures", "mean"] = "positives"
+
+
+LOSS_PRESETS = {
+    "default": LossConfig(),
+    # the fruit project of 2021: its best lambdas, CE, MSE objectness, BCE elsewhere, MSE boxes
+    "original": LossConfig(
+        box=10,
+        objectness=10,
+        no_object=10,
+        classes=1,
+        box_loss="mse",
+        objectness_loss="mse",
+        forgive_iou=2,
+        reduction="mean",
+    ),
+    # Redmon & Farhadi 2018, section 2, and yolov3.cfg (ignore_thresh .7)
+    "paper": LossConfig(
+        box=1,
+        classes=1,
+        box_loss="mse",
+        objectness_target="one",
+        class_loss="bce",
+        one_scale=True,
+        reduction="pictures",
+    ),
+}
 
 
 class NonFiniteLoss(RuntimeError):
@@ -37,7 +87,7 @@ class NonFiniteLoss(RuntimeError):
 
 
 class YoloLoss(nn.Module):
-    """Loss of three raw maps against their targets."""
+    """Loss of raw maps against the boxes of their pictures."""
 
     anchors: Tensor
 
@@ -47,52 +97,108 @@ class YoloLoss(nn.Module):
         self.register_buffer("anchors", torch.from_numpy(anchors))
 
     def forward(
-        self, maps: tuple[Tensor, ...], targets: list[dict[str, Tensor]]
+        self, maps: tuple[Tensor, ...], rows: Tensor, anchor_scale: float = 1.0
     ) -> dict[str, Tensor]:
-        """Three raw maps and three target dicts → "loss" and its parts, each a scalar tensor.
+        """Raw maps and boxes → "loss" and its four parts, each a scalar tensor.
 
-        maps: (B, 3·(5+C), G, G). targets per scale: "state" (B, 3, G, G), "box_cxcywh"
-        (B, 3, G, G, 4), "class_id" (B, 3, G, G), as model.targets gives them, stacked.
-        Without any positive only the no-object term remains. Raises NonFiniteLoss.
+        maps: one (B, A·(5+C), G, G) a scale, finest first. rows: float32 (M, 6): picture index,
+        class id, cxcywh in [0, 1]. anchor_scale: enlarges the anchors, as shares of the input,
+        when the input is smaller than theirs (multi-scale training). Without any box only the
+        no-object term remains. With torch.distributed, positives and pictures are counted over
+        all processes, so that averaged gradients are those of one large batch.
+        Raises NonFiniteLoss.
         """
-        total = {
-            name: maps[0].new_zeros(()) for name in ("box", "objectness", "no_object", "classes")
-        }
-        truth = true_boxes(targets[0])
-        positives = sum(int((t["state"] == POSITIVE).sum()) for t in targets)
-        for raw, target, anchors in zip(maps, targets, self.anchors, strict=True):
-            for name, value in self._scale(raw, target, anchors, truth).items():
-                total[name] = total[name] + value / max(positives, 1)
-        loss = torch.stack(
-            [getattr(self.config, name) * value for name, value in total.items()]
-        ).sum()
+        anchors = self.anchors * anchor_scale
+        batch, grids = len(maps[0]), [m.shape[-1] for m in maps]
+        targets = assign(rows, batch, anchors, grids, self.config.ignore_iou, self.config.one_scale)
+        truth = boxes_by_picture(rows, batch)
+        total = {k: maps[0].new_zeros(()) for k in ("box", "objectness", "no_object", "classes")}
+        for raw, target, scale_anchors in zip(maps, targets, anchors, strict=True):
+            for name, value in self._scale(raw.float(), target, scale_anchors, truth).items():
+                total[name] = total[name] + value
+        divisor = self._divisor(batch, sum(len(t.picture) for t in targets), maps[0].device)
+        total = {name: value / divisor for name, value in total.items()}
+        loss = torch.stack([getattr(self.config, k) * value for k, value in total.items()]).sum()
         if not torch.isfinite(loss):
             parts = ", ".join(f"{name} {float(value):g}" for name, value in total.items())
             raise NonFiniteLoss(f"the loss is not finite ({parts}); lower the learning rate")
         return {"loss": loss, **{name: value.detach() for name, value in total.items()}}
 
+    def _divisor(self, pictures: int, positives: int, device: torch.device) -> Tensor | int:
+        """What sums are divided by, averaged over the processes."""
+        if self.config.reduction == "mean":
+            return 1
+        count = torch.tensor(
+            float(pictures if self.config.reduction == "pictures" else positives), device=device
+        )
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(count)
+            count /= dist.get_world_size()
+        return count.clamp(min=1)
+
     def _scale(
-        self, raw: Tensor, target: dict[str, Tensor], anchors: Tensor, truth: Tensor
+        self, raw: Tensor, target: Targets, anchors: Tensor, truth: Tensor
     ) -> dict[str, Tensor]:
-        """Summed terms of one scale."""
+        """The terms of one scale, summed over their cells (or their mean)."""
         batch, _, grid, _ = raw.shape
         cells = raw.view(batch, len(anchors), -1, grid, grid).permute(0, 1, 3, 4, 2)
-        found = target["state"] == POSITIVE
-        empty = target["state"] == EMPTY
-        _, anchor, row, column = found.nonzero(as_tuple=True)
-        hit = cells[found]  # (P, 5 + C)
-        predicted = decode_cells(hit, anchors[anchor], column, row, grid)
-        ciou, iou = ciou_cxcywh(predicted, target["box_cxcywh"][found])
-        empty &= best_overlap(cells.detach(), anchors, truth) < self.config.forgive_iou
-        objectness = cells[..., 4]
-        return {
-            "box": (1 - ciou).sum(),
-            "objectness": F.binary_cross_entropy_with_logits(
-                hit[:, 4], iou.detach().clamp(0, 1), reduction="sum"
-            ),
-            "no_object": F.softplus(objectness[empty]).sum(),  # BCE with target 0
-            "classes": F.cross_entropy(hit[:, 5:], target["class_id"][found], reduction="sum"),
+        hit = cells[target.picture, target.anchor, target.row, target.column]  # (P, 5 + C)
+        box, iou = self._box(hit, target, anchors[target.anchor], grid)
+        reached = best_overlap(cells.detach(), anchors, truth)
+        empty = cells[..., 4][(target.state == EMPTY) & (reached < self.config.forgive_iou)]
+        wanted = torch.ones_like(iou) if self.config.objectness_target == "one" else iou
+        terms = {
+            "box": box,
+            "objectness": self._objectness(hit[:, 4], wanted),
+            "no_object": self._no_object(empty, len(hit)),
+            "classes": self._classes(hit[:, 5:], target.class_id),
         }
+        if self.config.reduction == "mean":
+            return {name: t.sum() / max(t.numel(), 1) for name, t in terms.items()}
+        return {name: t.sum() for name, t in terms.items()}
+
+    def _box(
+        self, hit: Tensor, target: Targets, anchors: Tensor, grid: int
+    ) -> tuple[Tensor, Tensor]:
+        """Box loss of the positives (P,) or (P, 4), and the IoU they reach (P,), detached."""
+        predicted = decode_cells(hit, anchors, target.column, target.row, grid)
+        kind = self.config.box_loss
+        similarity, iou = paired_iou(predicted, target.box_cxcywh, "iou" if kind == "mse" else kind)
+        iou = iou.detach().clamp(0, 1)
+        if kind != "mse":
+            return 1 - similarity, iou
+        offset = target.box_cxcywh[:, :2] * grid - torch.stack((target.column, target.row), dim=1)
+        size = torch.log(target.box_cxcywh[:, 2:] / anchors)
+        found = torch.cat((torch.sigmoid(hit[:, :2]), hit[:, 2:4]), dim=1)
+        return (found - torch.cat((offset, size), dim=1)) ** 2, iou
+
+    def _objectness(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        """Of the cells that have a box: logits (P,), wanted (P,) in [0, 1] → (P,)."""
+        if self.config.objectness_loss == "mse":
+            return (torch.sigmoid(logits) - wanted) ** 2
+        loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        return loss * self._focus(logits, wanted)
+
+    def _no_object(self, logits: Tensor, positives: int) -> Tensor:
+        """BCE of empty cells (N,) → (N,), or (k,) of the hardest alone."""
+        loss = F.softplus(logits) * self._focus(logits, torch.zeros_like(logits))
+        if self.config.hard_negatives:
+            most = round(self.config.hard_negatives * max(positives, 1))
+            loss = loss.topk(min(most, len(loss))).values
+        return loss
+
+    def _focus(self, logits: Tensor, wanted: Tensor) -> Tensor | float:
+        if self.config.objectness_loss != "focal":
+            return 1.0
+        return (wanted - torch.sigmoid(logits)).abs().detach() ** self.config.focal_gamma
+
+    def _classes(self, logits: Tensor, class_id: Tensor) -> Tensor:
+        """Naming: logits (P, C), class_id (P,) → (P,) or, a class each, (P, C)."""
+        smooth = self.config.label_smoothing
+        if self.config.class_loss == "cross_entropy":
+            return F.cross_entropy(logits, class_id, reduction="none", label_smoothing=smooth)
+        wanted = F.one_hot(class_id, logits.shape[1]) * (1 - smooth) + smooth / logits.shape[1]
+        return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
 
 
 def decode_cells(cells: Tensor, anchors: Tensor, column: Tensor, row: Tensor, grid: int) -> Tensor:
@@ -105,24 +211,20 @@ def decode_cells(cells: Tensor, anchors: Tensor, column: Tensor, row: Tensor, gr
     return torch.cat((centre, size), dim=1)
 
 
-def true_boxes(finest: dict[str, Tensor]) -> Tensor:
-    """The boxes of each picture, read from the finest scale's targets: (B, M, 4) cxcywh.
-
-    M is the most that a picture has; the others' rows are filled with boxes without area.
-    """
-    found = finest["state"] == POSITIVE
-    counts = found.flatten(1).sum(1)
-    truth = finest["box_cxcywh"].new_zeros(len(counts), int(counts.max()) if len(counts) else 0, 4)
-    for picture, count in enumerate(counts.tolist()):
-        truth[picture, :count] = finest["box_cxcywh"][picture][found[picture]]
+def boxes_by_picture(rows: Tensor, batch: int) -> Tensor:
+    """Rows (M, 6) → boxes of each picture (B, most, 4) cxcywh, filled up with boxes of no area."""
+    picture = rows[:, 0].long()
+    rank = rank_within(picture)
+    truth = rows.new_zeros(batch, int(rank.max()) + 1 if len(rank) else 0, 4)
+    truth[picture, rank] = rows[:, 2:]
     return truth
 
 
 @torch.no_grad()
 def best_overlap(cells: Tensor, anchors: Tensor, truth: Tensor) -> Tensor:
-    """Largest IoU of every predicted box with a true one: (B, 3, G, G), 0 without any.
+    """Largest IoU of every predicted box with a true one: (B, A, G, G), 0 without any.
 
-    cells: (B, 3, G, G, 5+C). anchors: (3, 2). truth: (B, M, 4) cxcywh.
+    cells: (B, A, G, G, 5+C). anchors: (A, 2). truth: (B, M, 4) cxcywh.
     """
     batch, count, grid, _, channels = cells.shape
     if not truth.shape[1]:

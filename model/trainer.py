@@ -19,7 +19,7 @@ from tqdm import tqdm
 from model.anchors import coco_anchors
 from model.data.dataset import DataError, data_hash, read_config, read_split
 from model.data.synthesize import SceneConfig, compose, load_library
-from model.data.trainset import TrainSet
+from model.data.trainset import TrainSet, collate
 from model.evaluate import evaluate, from_files
 from model.loss import NonFiniteLoss, YoloLoss
 from model.metrics import best_confidence
@@ -85,7 +85,6 @@ class Trainer:
         model, anchors = self._build()
         self.dataset = TrainSet(
             samples,
-            anchors,
             config.image_size,
             config.seed,
             library,
@@ -161,6 +160,7 @@ class Trainer:
             shuffle=True,
             num_workers=self.config.workers,
             drop_last=True,
+            collate_fn=collate,
             generator=torch.Generator().manual_seed(self.config.seed + self.epoch),
         )
         steps = max(1, len(loader))
@@ -176,10 +176,10 @@ class Trainer:
         self._freeze()
         sums: dict[str, float] = {}
         bar = tqdm(loader, desc=f"epoch {self.epoch + 1}/{self.config.epochs}", mininterval=5)
-        for number, (images, targets) in enumerate(bar):
+        for number, (images, rows) in enumerate(bar):
             self._set_rate(self.epoch + number / steps)
             try:
-                parts = self._step(images, targets)
+                parts = self._step(images, rows)
             except NonFiniteLoss as error:
                 raise NonFiniteLoss(
                     f"epoch {self.epoch + 1}, batch {number + 1}: {error}"
@@ -206,13 +206,12 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * warm * cosine
 
-    def _step(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def _step(self, images: Tensor, rows: Tensor) -> dict[str, Tensor]:
         backbone = self.model.backbone
         mean = torch.tensor(backbone.mean, device=self.device).view(3, 1, 1) * 255
         std = torch.tensor(backbone.std, device=self.device).view(3, 1, 1) * 255
         x = ((images.to(self.device) - mean) / std).contiguous(memory_format=torch.channels_last)
-        targets = [{name: t.to(self.device) for name, t in scale.items()} for scale in targets]
-        parts = self.loss(self.model(x), targets)
+        parts = self.loss(self.model(x), rows.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         parts["loss"].backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)

@@ -7,6 +7,7 @@ because fruit is told apart by its colour. So hue stays, light changes.
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from functools import lru_cache
 
 import albumentations as A  # noqa: N812
@@ -16,6 +17,20 @@ import numpy as np
 from model.boxes import PAD_GREY, Letterbox
 
 GREY = (PAD_GREY,) * 3
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What happens to training pictures.
+
+    preset: name of a shipped YAML of transforms, or a path. mosaic, mixup, copy_paste: chance of
+    each a picture, in [0, 1].
+    """
+
+    preset: str = "default"
+    mosaic: float = 0.0
+    mixup: float = 0.0
+    copy_paste: float = 0.0
 
 
 @lru_cache

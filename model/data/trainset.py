@@ -1,4 +1,4 @@
-"""The training set as the loop sees it: real pictures and composed scenes, targets assigned."""
+"""The training set as the loop sees it: real pictures and composed scenes, and their boxes."""
 
 from __future__ import annotations
 
@@ -6,56 +6,49 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model.data.augment import augment, training_transform
+from model.data.augment import AugmentConfig, augment, training_transform
 from model.data.dataset import Labelled, read_picture
 from model.data.synthesize import SceneConfig, SceneLibrary, compose
-from model.targets import assign
 
 SHAPES = ((4, 3), (4, 3), (16, 9), (1, 1))  # what counters' cameras deliver
 
 
-class TrainSet(Dataset[tuple[Tensor, list[dict[str, Tensor]]]]):
-    """Augmented pictures with their targets; a share of them composed on the fly.
+class TrainSet(Dataset[tuple[Tensor, Tensor]]):
+    """Augmented pictures with their boxes; a share of them composed on the fly.
 
-    An item is a uint8 (3, S, S) RGB tensor and three target dicts (see YoloLoss). The same
-    (seed, epoch, index) gives the same item, whatever worker makes it.
+    An item is a uint8 (3, S, S) RGB tensor and float32 (N, 5) rows of class and cxcywh in [0, 1].
+    The same (seed, epoch, index) gives the same item, whatever worker makes it.
     """
 
     def __init__(
         self,
         samples: Sequence[Labelled],
-        anchors: np.ndarray,
         image_size: int,
         seed: int,
         library: SceneLibrary | None = None,
         composed: int = 0,
+        augment: AugmentConfig | None = None,
     ) -> None:
-        self.samples, self.anchors, self.image_size, self.seed = samples, anchors, image_size, seed
+        self.samples, self.image_size, self.seed = samples, image_size, seed
         self.library, self.composed = library, composed if library else 0
+        self.augment = augment or AugmentConfig()
         self.epoch = 0
         self.scenes = SceneConfig()
 
     def __len__(self) -> int:
         return len(self.samples) + self.composed
 
-    def __getitem__(self, index: int) -> tuple[Tensor, list[dict[str, Tensor]]]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
         image, boxes = self.picture(index, rng)
         transform = training_transform(self.image_size)
         transform.set_random_seed(int(rng.integers(2**31)))
         image, boxes = augment(transform, image, boxes)
-        targets = assign(boxes[:, 1:], boxes[:, 0].astype(int), self.anchors, self.image_size)
-        return to_tensor(image), [
-            {
-                "state": torch.from_numpy(t.state),
-                "box_cxcywh": torch.from_numpy(t.box_cxcywh),
-                "class_id": torch.from_numpy(t.class_id),
-            }
-            for t in targets
-        ]
+        return to_tensor(image), torch.from_numpy(boxes)
 
     def picture(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A picture before augmentation, uint8 (H, W, 3) BGR, and its (N, 5) rows."""
@@ -67,6 +60,15 @@ class TrainSet(Dataset[tuple[Tensor, list[dict[str, Tensor]]]]):
         if self.library is None:
             raise IndexError(index)
         return compose(self.library, self.scenes, rng, width, width * down // across)
+
+
+def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Items to a batch: pictures (B, 3, S, S), and rows (M, 6) that begin with the picture's index.
+
+    M is the number of boxes in all pictures together, 0 for backgrounds alone.
+    """
+    rows = [F.pad(boxes, (1, 0), value=index) for index, (_, boxes) in enumerate(items)]
+    return torch.stack([image for image, _ in items]), torch.cat(rows)
 
 
 def to_tensor(image: np.ndarray) -> Tensor:

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import yaml
 
-from model.anchors import coco_anchors
 from model.data.augment import augment, letterbox, training_transform
 from model.data.dataset import (
     DataError,
@@ -16,7 +15,6 @@ from model.data.dataset import (
 )
 from model.data.synthesize import SceneConfig, compose, load_library
 from model.data.trainset import TrainSet
-from model.targets import POSITIVE
 from tests.model.helpers import SAMPLE
 
 
@@ -187,18 +185,14 @@ def test_a_manifest_keeps_the_splits_apart(tmp_path):
 
 def test_an_item_of_the_training_set_depends_on_seed_epoch_and_index_only(library):
     samples = read_split(read_config(SAMPLE / "data.yaml"), "train")[:2]
-    dataset = TrainSet(samples, coco_anchors(), 96, seed=1, library=library, composed=2)
+    dataset = TrainSet(samples, 96, seed=1, library=library, composed=2)
     assert len(dataset) == 4
     for index in range(4):
-        (first, targets), (second, _) = dataset[index], dataset[index]
+        (first, rows), (second, _) = dataset[index], dataset[index]
         assert (first == second).all()
         assert first.shape == (3, 96, 96)
-        assert [t["state"].shape[-1] for t in targets] == [12, 6, 3]
-        assert all(
-            t["box_cxcywh"][t["state"] == POSITIVE].min() >= 0
-            for t in targets
-            if (t["state"] == POSITIVE).any()
-        )
+        assert rows.shape[1] == 5
+        assert ((rows[:, 1:] >= 0) & (rows[:, 1:] <= 1)).all()
     before = dataset[3][0]
     dataset.epoch = 1
     assert (dataset[3][0] != before).any()

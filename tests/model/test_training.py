@@ -1,6 +1,5 @@
 import csv
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -8,11 +7,10 @@ import yaml
 from model.anchors import coco_anchors
 from model.data.augment import letterbox
 from model.data.dataset import read_config, read_picture, read_split
-from model.data.trainset import to_tensor
+from model.data.trainset import collate, to_tensor
 from model.evaluate import evaluate
 from model.loss import YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
-from model.targets import assign
 from model.train import main
 from model.weights import load_weights, save_weights
 from model.yolov3 import YoloV3
@@ -32,28 +30,17 @@ def test_a_few_real_pictures_are_learnt_by_heart(tmp_path):
     model.train()
     model.backbone.eval()
     loss, optimizer = YoloLoss(coco_anchors()), torch.optim.AdamW(model.parameters(), 2e-3)
-    x = (torch.stack([to_tensor(image) for image, _ in pairs]) - 127.0) / 128
-    targets = stacked([rows for _, rows in pairs])
+    images, rows = collate([(to_tensor(image), torch.from_numpy(rows)) for image, rows in pairs])
+    x = (images - 127.0) / 128
     for _ in range(90):
         optimizer.zero_grad()
-        loss(model(x), targets)["loss"].backward()
+        loss(model(x), rows)["loss"].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
         optimizer.step()
     path = tmp_path / "w.safetensors"
     save_weights(path, model, info(config.names, SIZE))
     summary = evaluate(TorchDetector(path), pairs).summary
     assert summary["map50"] > 0.95
-
-
-def stacked(all_rows):
-    per_picture = [assign(r[:, 1:], r[:, 0].astype(int), coco_anchors(), SIZE) for r in all_rows]
-    return [
-        {
-            name: torch.from_numpy(np.stack([getattr(t, name) for t in scale]))
-            for name in ("state", "box_cxcywh", "class_id")
-        }
-        for scale in zip(*per_picture, strict=True)
-    ]
 
 
 @pytest.fixture(scope="module")
