@@ -9,7 +9,12 @@ from functools import wraps
 from pathlib import Path
 
 from model.data.dataset import DataError
+from model.loss import NonFiniteLoss
 from model.weights import WeightsError
+
+
+class SettingsError(Exception):
+    """A setting that is unknown or out of range; the message names it and says what to do."""
 
 
 def existing_file(text: str) -> Path:
@@ -28,6 +33,17 @@ def existing_folder(text: str) -> Path:
     return path
 
 
+def positive(text: str) -> int:
+    """An argument that must be a whole number above 0."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: needs a whole number above 0")
+    return number
+
+
 def refusing(command: Callable[..., None]) -> Callable[..., None]:
     """Turn the errors a user can cause into one line on stderr and exit status 2."""
 
@@ -35,11 +51,16 @@ def refusing(command: Callable[..., None]) -> Callable[..., None]:
     def run(argv: list[str] | None = None) -> None:
         try:
             command(argv)
-        except (DataError, WeightsError) as error:
-            print(f"error: {error}", file=sys.stderr)
+        except (DataError, SettingsError, WeightsError, NonFiniteLoss) as error:
+            print(f"error: {_said(error)}", file=sys.stderr)
             raise SystemExit(2) from None
         except ImportError as error:
             print(f"error: {error}; run 'pip install -r requirements.txt'", file=sys.stderr)
             raise SystemExit(2) from None
 
     return run
+
+
+def _said(error: Exception) -> str:
+    """What an error says; a data loader's worker wraps its whole traceback around that."""
+    return str(error).strip().split("\n")[-1].removeprefix(f"{DataError.__module__}.DataError: ")

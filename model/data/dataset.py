@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +13,11 @@ import cv2
 import numpy as np
 import yaml
 
+from model.data.labels import Problem, as_rows, read_label_file
+
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+SPLITS = ("train", "val", "test")
+ADVICE = "; run 'python -m model.dataset check DATA.yaml' to see all"
 
 
 class DataError(Exception):
@@ -19,11 +26,11 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class DataConfig:
-    """A read ``data.yaml``: the folder, the class names in order, the splits by name."""
+    """A read ``data.yaml``: the folder, the class names in order, each split's folders or lists."""
 
     root: Path
     names: tuple[str, ...]
-    splits: dict[str, str]
+    splits: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -35,32 +42,87 @@ class Labelled:
 
 
 def read_config(path: Path) -> DataConfig:
-    """Read a ``data.yaml``; DataError names what is missing."""
+    """Read a ``data.yaml``: ``names`` a list or a mapping from ids; ``train``, ``val``, ``test``
+    a folder, a txt file that lists pictures, or a list of these, relative to ``path``, which is
+    relative to the file. DataError names what is missing.
+    """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raw = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
         raise DataError(f"{path}: cannot be read as YAML ({error})") from error
     if not isinstance(raw, dict) or not raw.get("names"):
         raise DataError(f"{path}: needs a list 'names' and the folders 'train' and 'val'")
-    names = raw["names"]
-    names = [names[i] for i in sorted(names)] if isinstance(names, dict) else names
-    root = (path.parent / str(raw.get("path", "."))).resolve()
-    splits = {key: str(raw[key]) for key in ("train", "val", "test") if raw.get(key)}
-    return DataConfig(root, tuple(map(str, names)), splits)
+    names = _names(raw, path)
+    root = (path.parent / str(raw.get("path") or ".")).resolve()
+    splits = {}
+    for key in SPLITS:
+        entries = raw.get(key) or ()
+        entries = entries if isinstance(entries, list | tuple) else (entries,)
+        if entries:
+            splits[key] = tuple(map(str, entries))
+    return DataConfig(root, names, splits)
 
 
-def read_split(config: DataConfig, split: str) -> list[Labelled]:
-    """Read a split's labels; a missing or empty label file makes its picture a background.
+def _names(raw: dict, path: Path) -> tuple[str, ...]:
+    names, count = raw["names"], raw.get("nc")
+    if isinstance(names, dict):
+        if sorted(names, key=str) != sorted(range(len(names)), key=str):
+            raise DataError(f"{path}: 'names' needs the ids 0…{len(names) - 1}, got {list(names)}")
+        names = [names[i] for i in range(len(names))]
+    if not isinstance(names, list):
+        raise DataError(f"{path}: 'names' must be a list or a mapping from ids, got {names!r}")
+    if count is not None and count != len(names):
+        raise DataError(f"{path}: 'nc' says {count}, but 'names' has {len(names)}")
+    return tuple(map(str, names))
 
-    Raises DataError for a missing split or folder, and with file and line for a bad label.
-    """
+
+def write_config(folder: Path, names: Sequence[str], splits: Mapping[str, str]) -> Path:
+    """Write ``data.yaml`` into a folder; ``splits`` are relative to it. Returns its path."""
+    path = folder / "data.yaml"
+    config = {"path": ".", **splits, "nc": len(names), "names": list(names)}
+    path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def list_pictures(config: DataConfig, split: str) -> list[Path]:
+    """The pictures of a split, each once, in name order; DataError when there is none."""
     if split not in config.splits:
         raise DataError(f"data.yaml names no '{split}' folder; it has {', '.join(config.splits)}")
-    folder = config.root / config.splits[split]
-    pictures = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
-    if not pictures:
-        raise DataError(f"{folder}: no pictures there; check 'path' and '{split}' in data.yaml")
-    return [Labelled(path, read_labels(label_path(path), len(config.names))) for path in pictures]
+    found = set()
+    for entry in config.splits[split]:
+        place = _resolve(config.root, entry)
+        inside = _listed(place) if place.is_file() else place.rglob("*")
+        pictures = {path for path in inside if path.suffix.lower() in PICTURES}
+        if not pictures:
+            raise DataError(f"{place}: no pictures there; check 'path' and '{split}' in data.yaml")
+        found |= pictures
+    return sorted(found)
+
+
+def _resolve(root: Path, entry: str) -> Path:
+    """Where an entry lies. Roboflow writes ``../train/images`` for a folder beside data.yaml."""
+    place = (root / entry).resolve()
+    beside = (root / entry.removeprefix("../")).resolve()
+    return beside if not place.exists() and beside.exists() else place
+
+
+def _listed(listing: Path) -> list[Path]:
+    """The pictures that a txt file lists, a path a line, relative to the file."""
+    found: list[Path] = []
+    for number, line in enumerate(read_text(listing).splitlines(), 1):
+        if line.strip():
+            found.append((listing.parent / line.strip()).resolve())
+            if not found[-1].is_file():
+                raise DataError(f"{listing}:{number}: no picture {found[-1]}")
+    return found
+
+
+def read_text(path: Path) -> str:
+    """A text file's content; DataError when it cannot be read as UTF-8 text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text ({error})") from error
 
 
 def label_path(picture: Path) -> Path:
@@ -71,45 +133,60 @@ def label_path(picture: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def read_labels(path: Path, classes: int) -> np.ndarray:
-    """Read one txt: rows "class cx cy w h" → float32 (N, 5); a missing file gives (0, 5).
+def write_labels(picture: Path, boxes: np.ndarray) -> None:
+    """Write the label file of a picture, boxes (N, 5) of class and cxcywh in [0, 1]."""
+    path = label_path(picture)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_rows(boxes), encoding="utf-8")
 
-    Boxes are clipped to the picture. Raises DataError on a row that is no box.
+
+def read_split(config: DataConfig, split: str, bad: str = "refuse") -> list[Labelled]:
+    """Read a split's labels; a missing or empty label file makes its picture a background.
+
+    bad: "refuse" raises DataError with file and line at the first picture that cannot be trusted;
+    "skip" leaves such pictures out whole, since a row left out would teach "no fruit here", and
+    says so in one line on stderr. Pictures are not decoded: only their first bytes are looked at.
     """
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = [
-        _parse(line, f"{path}:{number}", classes)
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
-    return np.array(rows, np.float32).reshape(-1, 5)
+    samples, problems = [], []
+    for path in list_pictures(config, split):
+        labels = read_label_file(label_path(path), len(config.names))
+        fatal = [problem for problem in labels.problems if problem.fatal]
+        if not cv2.haveImageReader(str(path)):
+            fatal.append(unreadable(path))
+        if fatal:
+            problems.append(fatal[0])
+        else:
+            samples.append(Labelled(path, labels.boxes))
+    if problems and bad == "refuse":
+        raise DataError(f"{problems[0]}; {len(problems)} such pictures in '{split}'{ADVICE}")
+    if problems:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(p.kind for p in problems).items())
+        line = f"left out {len(problems)} pictures of '{split}' ({kinds}), first {problems[0]}"
+        print(f"warning: {line}{ADVICE}", file=sys.stderr)
+    if not samples:
+        raise DataError(f"'{split}' has no picture that can be used{ADVICE}")
+    return samples
 
 
-def _parse(line: str, where: str, classes: int) -> tuple[float, ...]:
-    try:
-        class_id, cx, cy, w, h = map(float, line.split())
-    except ValueError:
-        raise DataError(f"{where}: expected 'class cx cy w h', got {line.strip()!r}") from None
-    if not class_id.is_integer() or not 0 <= class_id < classes:
-        raise DataError(f"{where}: class {class_id:g} is not in 0…{classes - 1}")
-    if not np.isfinite([cx, cy, w, h]).all() or w <= 0 or h <= 0:
-        raise DataError(f"{where}: a box needs finite numbers and an area, got {line.strip()!r}")
-    low = np.clip([cx - w / 2, cy - h / 2], 0, 1)
-    high = np.clip([cx + w / 2, cy + h / 2], 0, 1)
-    return class_id, *((low + high) / 2), *(high - low)
+def unreadable(path: Path) -> Problem:
+    """The problem of a file that is no picture."""
+    return Problem(path, 0, "unreadable picture", "not a readable picture; remove or replace it")
+
+
+def decode_picture(content: bytes, path: Path) -> np.ndarray:
+    """Decode a file's bytes as uint8 (H, W, 3) BGR; DataError when it is no picture."""
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if image is None:
+        raise DataError(str(unreadable(path)))
+    return image
 
 
 def read_picture(path: Path) -> np.ndarray:
     """Read a picture as uint8 (H, W, 3) BGR; DataError when it is no picture."""
-    image = (
-        cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
-    )
-    if image is None:
-        raise DataError(f"{path}: not a readable picture; remove or replace it")
-    return image
+    return decode_picture(path.read_bytes(), path)
 
 
-def data_hash(samples: list[Labelled]) -> str:
+def data_hash(samples: Sequence[Labelled]) -> str:
     """SHA-256 over names and sizes of the pictures and over the boxes, in order."""
     digest = hashlib.sha256()
     for sample in samples:

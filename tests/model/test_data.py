@@ -1,18 +1,9 @@
 import cv2
 import numpy as np
 import pytest
-import yaml
 
 from model.data.augment import augment, letterbox, training_transform
-from model.data.dataset import (
-    DataError,
-    data_hash,
-    label_path,
-    read_config,
-    read_labels,
-    read_picture,
-    read_split,
-)
+from model.data.dataset import DataError, read_config, read_picture, read_split
 from model.data.synthesize import SceneConfig, compose, load_library
 from model.data.trainset import TrainSet
 from tests.model.helpers import SAMPLE
@@ -21,86 +12,6 @@ from tests.model.helpers import SAMPLE
 @pytest.fixture(scope="module")
 def library():
     return load_library(SAMPLE, read_config(SAMPLE / "data.yaml").names, "train")
-
-
-def test_the_sample_set_reads_whole():
-    config = read_config(SAMPLE / "data.yaml")
-    samples = read_split(config, "train")
-    assert len(samples) == 55
-    assert {int(c) for s in samples for c in s.boxes[:, 0]} <= set(range(len(config.names)))
-
-
-def test_labels_lie_beside_the_images_folder(tmp_path):
-    picture = tmp_path / "images" / "train" / "a.b.jpg"
-    assert label_path(picture) == tmp_path / "labels" / "train" / "a.b.txt"
-
-
-@pytest.mark.parametrize("content", [None, "", "\n  \n"])
-def test_a_missing_or_empty_label_file_is_a_background_picture(tmp_path, content):
-    path = tmp_path / "a.txt"
-    if content is not None:
-        path.write_text(content)
-    assert read_labels(path, 3).shape == (0, 5)
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("0 0.5 0.5 0.1", "expected 'class cx cy w h'"),
-        ("0 0.5 0.5 0.1 x", "expected 'class cx cy w h'"),
-        ("3 0.5 0.5 0.1 0.1", r"class 3 is not in 0…2"),
-        ("-1 0.5 0.5 0.1 0.1", r"class -1 is not in 0…2"),
-        ("0.5 0.5 0.5 0.1 0.1", r"class 0.5 is not in 0…2"),
-        ("0 nan 0.5 0.1 0.1", "a box needs finite numbers"),
-        ("0 0.5 0.5 0 0.1", "a box needs finite numbers"),
-    ],
-)
-def test_a_bad_row_is_refused_with_file_and_line(tmp_path, line, reason):
-    path = tmp_path / "a.txt"
-    path.write_text(f"0 0.5 0.5 0.1 0.1\n{line}\n")
-    with pytest.raises(DataError, match=rf"a\.txt:2: {reason}"):
-        read_labels(path, 3)
-
-
-def test_a_box_that_reaches_outside_is_clipped_to_the_picture(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("1 0.0 0.5 0.4 1.2\n")
-    assert read_labels(path, 3)[0] == pytest.approx([1, 0.1, 0.5, 0.2, 1.0])
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [("names: [", "cannot be read as YAML"), ("- 1", "needs a list 'names'"), ("", "needs a list")],
-)
-def test_a_bad_data_yaml_is_refused(tmp_path, text, reason):
-    (tmp_path / "data.yaml").write_text(text)
-    with pytest.raises(DataError, match=reason):
-        read_config(tmp_path / "data.yaml")
-
-
-def test_names_may_be_a_mapping_from_ids(tmp_path):
-    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": {1: "b", 0: "a"}, "val": "v"}))
-    config = read_config(tmp_path / "data.yaml")
-    assert config.names == ("a", "b")
-    with pytest.raises(DataError, match="no 'train' folder"):
-        read_split(config, "train")
-    with pytest.raises(DataError, match="no pictures there"):
-        read_split(config, "val")
-
-
-def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path):
-    for content in (b"", b"not a picture"):
-        (tmp_path / "a.jpg").write_bytes(content)
-        with pytest.raises(DataError, match=r"a\.jpg: not a readable picture"):
-            read_picture(tmp_path / "a.jpg")
-
-
-def test_the_hash_of_a_set_changes_with_a_box():
-    samples = read_split(read_config(SAMPLE / "data.yaml"), "train")
-    before = data_hash(samples)
-    assert before == data_hash(samples)
-    samples[0].boxes[0, 1] += 0.01
-    assert before != data_hash(samples)
 
 
 def test_augmented_boxes_stay_inside_and_the_same_seed_gives_the_same_picture():
