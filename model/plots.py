@@ -5,15 +5,23 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from model.boxes import iou_xyxy
-from model.metrics import PictureResult, one_per_fruit, precision_recall
+from model.metrics import PictureResult, Reliability, find_hits
+from model.metrics import confusion as confusion
 
 mpl.rcParams.update({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "figure.dpi": 110})
+
+# Okabe and Ito's colours, which the colour-blind tell apart, without black; then other strokes.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D00", "#7F3C8D")
+LINES = cycler(linestyle=["-", "--", ":", "-."]) * cycler(color=COLOURS)
+MEAN: dict[str, Any] = {"color": "black", "linestyle": "-", "linewidth": 3}
 
 
 def plot_results(csv_path: Path, out: Path) -> None:
@@ -31,67 +39,112 @@ def plot_results(csv_path: Path, out: Path) -> None:
     figure.savefig(out)
 
 
-def confusion(results: Sequence[PictureResult], classes: int, confidence: float) -> np.ndarray:
-    """Counts (classes + 1, classes + 1): rows truth, columns found, the last of each background.
-
-    Each fruit found (one name a fruit) is matched to the truth box it overlaps most, IoU ≥ 0.5.
-    """
-    matrix = np.zeros((classes + 1, classes + 1), int)
-    for r in results:
-        free = list(range(len(r.truth_class)))
-        for index in one_per_fruit(r.found_xyxy, r.found_score, confidence):
-            overlap = iou_xyxy(r.found_xyxy[index : index + 1], r.truth_xyxy[free])[0]
-            if len(free) and overlap.max() >= 0.5:
-                truth = r.truth_class[free.pop(int(overlap.argmax()))]
-            else:
-                truth = classes
-            matrix[truth, r.found_class[index]] += 1
-        for index in free:
-            matrix[r.truth_class[index], classes] += 1
-    return matrix
-
-
 def plot_confusion(matrix: np.ndarray, names: Sequence[str], out: Path, normalise: bool) -> None:
-    """A heat map; normalised, each row sums to one."""
+    """A heat map of counts (classes + 1, classes + 1), truth in rows; normalised, rows sum to 1."""
     labels = [*names, "background"]
     sums = matrix.sum(1, keepdims=True)
     values = matrix / np.maximum(sums, 1) if normalise else matrix
-    figure = Figure(figsize=(8.5, 7.5), layout="constrained")
+    side = 2.5 + 0.5 * len(labels)
+    figure = Figure(figsize=(side + 0.5, side), layout="constrained")
     axis = figure.subplots()
     axis.grid(visible=False)
-    axis.imshow(values, cmap="Blues")
-    axis.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
+    axis.imshow(values, cmap="Blues", vmin=0, vmax=1 if normalise else max(1, values.max()))
+    axis.set_xticks(range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(labels)), labels)
     axis.set(xlabel="found", ylabel="truth")
-    bright = values.max() / 2
+    bright = (1 if normalise else values.max()) / 2
     for row, column in zip(*np.nonzero(values), strict=True):
         text = f"{values[row, column]:.2f}" if normalise else str(values[row, column])
         colour = "white" if values[row, column] > bright else "black"
-        axis.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+        axis.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     figure.savefig(out)
 
 
-def plot_curves(results: Sequence[PictureResult], names: Sequence[str], folder: Path) -> None:
-    """PR_curve.png and F1_curve.png over the confidence, a line a class."""
-    confidences = np.linspace(0.02, 0.98, 25)
-    pairs = [precision_recall(results, len(names), c) for c in confidences]
-    precision, recall = (np.array(column) for column in zip(*pairs, strict=True))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        f1 = 2 * precision * recall / (precision + recall)
-    _lines(recall, precision, names, ("recall", "precision"), folder / "PR_curve.png")
-    spread = np.repeat(confidences[:, None], len(names), axis=1)
-    _lines(spread, f1, names, ("confidence", "F1"), folder / "F1_curve.png")
-
-
-def _lines(
-    x: np.ndarray, y: np.ndarray, names: Sequence[str], labels: tuple[str, str], out: Path
+def plot_curves(
+    results: Sequence[PictureResult],
+    names: Sequence[str],
+    folder: Path,
+    confidence: float | None = None,
 ) -> None:
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    """PR_curve.png and F1_curve.png at IoU 0.5: a line for each class with truth, and their mean.
+
+    The precision–recall curve has a point for every score that was found; F1 stands over the
+    confidence, its best point and the ``confidence`` in use marked.
+    """
+    hits = find_hits(results, len(names))
+    curves = {name: hits.curve(i) for i, name in enumerate(names) if hits.truth[i]}
+    recalls, grid = np.linspace(0, 1, 101), np.linspace(0, 1, 1001)
+    best = {name: _envelope(p, r, recalls) for name, (_, p, r) in curves.items()}
+    figure, axis = _curve_axes("recall", "precision")
+    for name, (_, precision, recall) in curves.items():
+        axis.plot(recall, precision, label=f"{name}  AP {best[name].mean():.3f}")
+    if curves:
+        mean = np.mean(list(best.values()), axis=0)
+        axis.plot(recalls, mean, **MEAN, label=f"mean  AP {mean.mean():.3f}")
+    _save(figure, axis, folder / "PR_curve.png")
+
+    f1 = {name: _f1(*curve, grid) for name, curve in curves.items()}
+    figure, axis = _curve_axes("confidence", "F1")
+    if confidence is not None:
+        axis.axvline(confidence, color="0.4", linestyle="--", label=f"in use: {confidence:.2f}")
+    for name, values in f1.items():
+        axis.plot(grid, values, label=name)
+    if curves:
+        mean = np.mean(list(f1.values()), axis=0)
+        top = mean.argmax()
+        axis.plot(grid, mean, **MEAN, label=f"mean, best {mean[top]:.3f} at {grid[top]:.2f}")
+        axis.plot(grid[top], mean[top], "o", color="black", markersize=8)
+    _save(figure, axis, folder / "F1_curve.png")
+
+
+def _envelope(precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray) -> np.ndarray:
+    """The best precision at each recall or a higher one, 0 beyond the curve: what AP averages."""
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return np.append(best, 0.0)[np.searchsorted(recall, recalls)]
+
+
+def _f1(
+    score: np.ndarray, precision: np.ndarray, recall: np.ndarray, grid: np.ndarray
+) -> np.ndarray:
+    """F1 of the boxes that reach each confidence of a grid; 0 where none does."""
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return np.append(0.0, f1)[np.searchsorted(-score, -grid, side="right")]
+
+
+def _curve_axes(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(9.5, 5.5), layout="constrained")
     axis = figure.subplots()
-    for column, name in enumerate(names):
-        axis.plot(x[:, column], y[:, column], label=name)
-    axis.set(xlabel=labels[0], ylabel=labels[1], xlim=(0, 1), ylim=(0, 1.02))
-    axis.legend(fontsize=7, ncols=2)
+    axis.set_prop_cycle(LINES)
+    axis.set(xlabel=x, ylabel=y, xlim=(0, 1.01), ylim=(0, 1.02))
+    return figure, axis
+
+
+def _save(figure: Figure, axis: Axes, out: Path) -> None:
+    """Save with the legend beside the curves, in as many columns as it needs."""
+    entries = len(axis.get_legend_handles_labels()[1])
+    if entries:
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), ncols=-(-entries // 24))
+    figure.savefig(out)
+
+
+def plot_reliability(measured: Reliability, out: Path) -> None:
+    """How often boxes of each score are right, against the diagonal of a true score."""
+    bins = len(measured.boxes)
+    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+    axis = figure.subplots()
+    edges = np.arange(bins) / bins
+    axis.bar(edges, np.nan_to_num(measured.accuracy), 1 / bins, align="edge", edgecolor="white")
+    axis.plot([0, 1], [0, 1], "--", color="black", label="a true score")
+    for edge, height, boxes in zip(
+        edges, np.nan_to_num(measured.accuracy), measured.boxes, strict=True
+    ):
+        if boxes:
+            axis.text(edge + 0.5 / bins, height + 0.01, str(boxes), ha="center", fontsize=8)
+    axis.set(
+        xlabel="score", ylabel="share that is right (above: boxes)", xlim=(0, 1), ylim=(0, 1.06)
+    )
+    axis.set_title(f"expected calibration error {measured.ece:.3f}")
+    axis.legend(loc="upper left")
     figure.savefig(out)
 
 

@@ -8,11 +8,12 @@ from model.metrics import (
     average_precision,
     best_confidence,
     checkout_metrics,
+    confusion,
     counts,
+    find_hits,
     one_per_fruit,
     precision_recall,
 )
-from model.plots import confusion
 
 BOX, OTHER = [0, 0, 10, 10], [50, 50, 70, 70]
 
@@ -86,23 +87,23 @@ def test_one_fruit_under_two_names_counts_once_under_the_better():
 
 def test_two_fruits_that_touch_count_twice():
     boxes = np.array([[0, 0, 10, 10], [8, 0, 18, 10]], float)
-    assert one_per_fruit(boxes, np.array([0.7, 0.9]), 0.5) == [1, 0]
+    assert one_per_fruit(boxes, np.array([0.7, 0.9]), 0.5).tolist() == [1, 0]
 
 
 def test_only_boxes_that_reach_the_confidence_count():
-    assert one_per_fruit(np.array([BOX, OTHER], float), np.array([0.5, 0.49]), 0.5) == [0]
+    assert one_per_fruit(np.array([BOX, OTHER], float), np.array([0.5, 0.49]), 0.5).tolist() == [0]
 
 
 def test_precision_and_recall_of_a_hand_computed_case():
     results = [picture([(0, BOX), (0, OTHER)], [(0, 0.9, BOX), (0, 0.8, [80, 80, 99, 99])])]
-    precision, recall = precision_recall(results, 2, 0.5)
+    precision, recall = precision_recall(find_hits(results, 2), 0.5)
     assert (precision[0], recall[0]) == (0.5, 0.5)
     assert np.isnan(precision[1])
 
 
 def test_a_second_box_on_a_fruit_is_no_second_hit():
     results = [picture([(0, BOX)], [(0, 0.9, BOX), (0, 0.8, BOX)])]
-    assert precision_recall(results, 1, 0.5)[0][0] == 0.5
+    assert precision_recall(find_hits(results, 1), 0.5)[0][0] == 0.5
 
 
 def test_the_confusion_matrix_has_a_row_and_a_column_for_the_background():

@@ -3,7 +3,7 @@ import pytest
 
 from model.data.dataset import read_config, read_picture, read_split
 from model.detector import load_detector
-from model.metrics import iou_xyxy
+from model.boxes import iou_xyxy
 from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE, random_weights
 
 CONFIDENCE = 0.25

@@ -1,0 +1,45 @@
+"""How good detections are: COCO's average precision, the checkout metrics of RPC, the mistakes."""
+
+from model.metrics.baskets import best_confidence, checkout_metrics, counts, one_per_fruit
+from model.metrics.coco import SIZES, AveragePrecision, average_precision, zone_ap50
+from model.metrics.matching import (
+    Hits,
+    Reliability,
+    confusion,
+    find_hits,
+    precision_recall,
+    reliability,
+    top_names,
+)
+from model.metrics.mistakes import (
+    Mistake,
+    PictureMistakes,
+    describe,
+    mistake_counts,
+    worst_pictures,
+)
+from model.metrics.results import PictureResult
+
+__all__ = [
+    "SIZES",
+    "AveragePrecision",
+    "Hits",
+    "Mistake",
+    "PictureMistakes",
+    "PictureResult",
+    "Reliability",
+    "average_precision",
+    "best_confidence",
+    "checkout_metrics",
+    "confusion",
+    "counts",
+    "describe",
+    "find_hits",
+    "mistake_counts",
+    "one_per_fruit",
+    "precision_recall",
+    "reliability",
+    "top_names",
+    "worst_pictures",
+    "zone_ap50",
+]
