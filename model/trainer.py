@@ -2,326 +2,331 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
+from time import monotonic, perf_counter
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from model.anchors import coco_anchors
-from model.data.dataset import DataError, data_hash, read_config, read_split
-from model.data.synthesize import SceneConfig, compose, load_library
+from model.cli import SettingsError
+from model.data.dataset import data_hash, read_config, read_split
+from model.data.synthesize import load_library
 from model.data.trainset import TrainSet, collate
-from model.evaluate import evaluate, from_files
 from model.loss import NonFiniteLoss, YoloLoss
-from model.metrics import best_confidence
-from model.plots import confusion, plot_confusion, plot_curves, plot_labels, plot_results
-from model.runtimes.torch_runtime import TorchDetector
-from model.weights import WeightsInfo, load_weights, save_weights
-from model.yolov3 import YoloV3
-
-COLUMNS = (
-    "epoch",
-    "lr",
-    "loss",
-    "box",
-    "objectness",
-    "no_object",
-    "classes",
-    "map50",
-    "map",
-    "cacc",
+from model.training.average import Average
+from model.training.meter import Meter, timed
+from model.training.optimizer import build_optimizer
+from model.training.order import Keyed, Order
+from model.training.processes import Place, alone
+from model.training.records import Row, show, write_rows
+from model.training.report import report
+from model.training.schedule import Patience, Schedule
+from model.training.settings import TrainConfig
+from model.training.start import start
+from model.training.state import (
+    folder_hash,
+    load_state,
+    random_state,
+    save_state,
+    set_random_state,
 )
+from model.training.validation import Validation
+from model.weights import WeightsInfo, save_weights
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Every setting of a run; saved as args.yaml.
-
-    image_size: pixels, a multiple of 32. lr: of the head at its peak; trunk_lr: its share for the
-    trunk. frozen_epochs: the whole trunk rests; frozen_stages: its first stages rest for good.
-    composed: composed scenes per real picture. ema: decay of the averaged weights.
-    """
-
-    data: str
-    scenes: str = ""
-    weights: str = ""
-    backbone: str = "efficientnet_lite0"
-    neck: str = "slim"
-    image_size: int = 416
-    epochs: int = 30
-    frozen_epochs: int = 5
-    frozen_stages: int = 0
-    batch: int = 16
-    lr: float = 1e-3
-    trunk_lr: float = 0.1
-    weight_decay: float = 5e-4
-    composed: float = 1.0
-    val_scenes: int = 120
-    ema: float = 0.999
-    workers: int = 2
-    seed: int = 0
-    device: str = "cpu"
+Batches = Iterator[tuple[tuple[Tensor, Tensor], float]]
+MAY_CHANGE = {"epochs", "patience", "workers", "save_minutes", "device"}  # when a run goes on
 
 
 class Trainer:
-    """One run in its folder; ``run`` trains to the end from wherever it stands."""
+    """One run in its folder; ``run`` trains to the end from wherever it stands.
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
+    ``load`` first goes on where the run in that folder stopped. The order of pictures, their
+    augmentation and the sizes of batches follow from the seed and the place in the run alone, so a
+    run that was killed and resumed ends with the weights of one that was not. Several processes
+    (``place``) each take their share of every step; the first one measures and writes.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path, place: Place | None = None) -> None:
         self.config, self.folder = config, folder
+        self.place = place or alone(config.device)
         torch.manual_seed(config.seed)
-        data = read_config(Path(config.data))
+        torch.use_deterministic_algorithms(config.deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        self._read_data()
+        self._build()
+        self.epoch, self.batch, self.step = 0, 0, 0
+        self.patience, self.meter = Patience(), Meter()
+        self.rows: list[Row] = []
+        self._saved_s = monotonic()
+
+    def _read_data(self) -> None:
+        config, data = self.config, read_config(Path(self.config.data))
         self.names = data.names
-        samples = read_split(data, "train")
+        samples, val = read_split(data, "train"), read_split(data, "val")
         library = load_library(Path(config.scenes), data.names, "train") if config.scenes else None
-        model, anchors = self._build()
-        self.dataset = TrainSet(
-            samples,
-            config.image_size,
+        composed = round(len(samples) * config.composed)
+        self.items = TrainSet(
+            samples, config.image_size, config.seed, library, composed, config.augment
+        )
+        self.order = Order(
+            len(self.items),
+            config.batch,
             config.seed,
-            library,
-            round(len(samples) * config.composed),
+            config.epochs,
+            self.place.rank,
+            self.place.world,
         )
-        self.validation = read_split(data, "val")
-        self.scenes = self._val_scenes()
-        self.device = torch.device(config.device)
-        self.model = convert_conv2d_weight_memory_format(model.to(self.device), torch.channels_last)
-        self.average = deepcopy(self.model).requires_grad_(False)
-        self.loss = YoloLoss(anchors).to(self.device)
-        self.optimizer = self._optimizer()
+        scenes = config.scenes if self.place.first else ""
+        self.validation = Validation(val, data.names, scenes, config.val_scenes)
+        self.data_hash = data_hash([*samples, *val]) + folder_hash(config.scenes)
+
+    def _build(self) -> None:
+        config, device = self.config, self.place.device
+        begun = start(config, self.names, self.items)
+        self.model = begun.model.to(device)
+        if self.place.world > 1 and device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
+        convert_conv2d_weight_memory_format(self.model, torch.channels_last)
+        self.average = Average(self.model, config.ema)
+        self.loss = YoloLoss(begun.anchors, config.loss).to(device)
+        self.optimizer = build_optimizer(self.model, config)
+        self.schedule = Schedule(config)
+        self.half = self.place.half(config.amp)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
+        self.mean, self.std = (
+            torch.tensor(v, device=device).view(3, 1, 1) * 255 for v in (begun.mean, begun.std)
+        )
         self.info = WeightsInfo(
-            names=data.names,
-            anchors=tuple(tuple(map(tuple, scale)) for scale in anchors.tolist()),
+            names=self.names,
+            anchors=tuple(tuple(map(tuple, scale)) for scale in begun.anchors.tolist()),
             image_size=config.image_size,
-            backbone=config.backbone,
-            neck=config.neck,
-            mean=self.model.backbone.mean,
-            std=self.model.backbone.std,
-            data_hash=data_hash(samples),
+            backbone=begun.backbone,
+            neck=begun.neck,
+            mean=begun.mean,
+            std=begun.std,
+            data_hash=data_hash(self.items.samples),
         )
-        self.epoch, self.step, self.best = 0, 0, -1.0
+        self.said = begun.said
 
-    def _build(self) -> tuple[YoloV3, np.ndarray]:
-        """The network and its anchors: ImageNet's trunk and COCO's sizes, or a trained file's.
+    def __str__(self) -> str:
+        learnt, config = len(self.items), self.config
+        line = (
+            f"training {self.info.backbone} + {self.info.neck} at {config.image_size} px on "
+            f"{learnt} pictures of {len(self.names)} classes, {self.place.device}, epoch "
+            f"{self.epoch + 1} to {config.epochs}, into {self.folder}"
+        )
+        return f"{line}\n{self.said}" if self.said else line
 
-        A trained network keeps its anchors in pixels when the input grows, as in the paper's
-        multi-scale training: what it has learnt about sizes stays true.
-        """
-        if self.config.weights:
-            model, info = load_weights(Path(self.config.weights))
-            if info.names == self.names:
-                return model, info.anchor_array * info.image_size / self.config.image_size
-            raise DataError(f"{self.config.weights}: trained on other classes, {info.names}")
-        model = YoloV3(len(self.names), self.config.backbone, self.config.neck)
-        model.backbone.load_imagenet()
-        return model, coco_anchors()
+    @property
+    def best(self) -> float:
+        """The best score so far, in [0, 1]; minus infinity before the first epoch's end."""
+        return self.patience.best
 
-    def _val_scenes(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Fixed scenes of fruit and surfaces that training never shows; none without --scenes."""
-        if not self.config.scenes:
-            return []
-        library = load_library(Path(self.config.scenes), self.names, "val")
-        rng = np.random.default_rng(7)
-        return [
-            compose(library, SceneConfig(), rng, 640, 480) for _ in range(self.config.val_scenes)
-        ]
-
-    def _optimizer(self) -> torch.optim.AdamW:
-        """Head and trunk at their own rates; no weight decay on BatchNorm and biases."""
-        groups = []
-        trunk = {id(p) for p in self.model.backbone.parameters()}
-        for in_trunk in (False, True):
-            rate = self.config.lr * (self.config.trunk_lr if in_trunk else 1)
-            mine = [p for p in self.model.parameters() if (id(p) in trunk) == in_trunk]
-            for decays in (False, True):
-                groups.append(
-                    {
-                        "params": [p for p in mine if (p.ndim > 1) == decays],
-                        "lr": rate,
-                        "peak": rate,
-                        "weight_decay": self.config.weight_decay * decays,
-                    }
-                )
-        return torch.optim.AdamW(groups)
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is done, or patience has ended."""
+        patience = self.config.patience
+        return self.epoch >= self.config.epochs or bool(
+            patience and self.patience.waited >= patience
+        )
 
     def run(self) -> None:
-        """Train from the current epoch to the last, writing everything into the folder."""
-        loader = DataLoader(
-            self.dataset,
-            self.config.batch,
-            shuffle=True,
-            num_workers=self.config.workers,
-            drop_last=True,
-            collate_fn=collate,
-            generator=torch.Generator().manual_seed(self.config.seed + self.epoch),
-        )
-        steps = max(1, len(loader))
-        with SummaryWriter(self.folder) as board:
-            while self.epoch < self.config.epochs:
-                self.dataset.epoch = self.epoch
-                row = self._train_epoch(loader, steps) | self._validate()
-                self.epoch += 1
-                self._record(row, board)
-        self.report()
+        """Train from where the run stands to its end, and write everything into the folder."""
+        batches = self._batches()
+        writes = self.place.first
+        with (
+            SummaryWriter(self.folder, purge_step=self.epoch + 1) if writes else nullcontext() as b
+        ):
+            while not self.finished:
+                self._train_epoch(batches)
+                self._end_epoch(b)
+        if writes:
+            report(self.folder, self.items, self.validation.samples, self.config.seed)
 
-    def _train_epoch(self, loader: DataLoader, steps: int) -> dict[str, float]:
+    def _batches(self) -> Batches:
+        """All batches from here to the last epoch's end, with the seconds each was waited for."""
+        self.order.start = self.epoch, self.batch
+        loader = DataLoader(
+            Keyed(self.items),
+            batch_sampler=self.order,
+            num_workers=self.config.workers,
+            collate_fn=collate,
+            pin_memory=self.place.device.type == "cuda",
+            generator=torch.Generator(),  # of its own: torch's random numbers stay untouched
+        )
+        return timed(loader)
+
+    def _train_epoch(self, batches: Batches) -> None:
         self._freeze()
-        sums: dict[str, float] = {}
-        bar = tqdm(loader, desc=f"epoch {self.epoch + 1}/{self.config.epochs}", mininterval=5)
-        for number, (images, rows) in enumerate(bar):
-            self._set_rate(self.epoch + number / steps)
-            try:
-                parts = self._step(images, rows)
-            except NonFiniteLoss as error:
-                raise NonFiniteLoss(
-                    f"epoch {self.epoch + 1}, batch {number + 1}: {error}"
-                ) from None
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-            bar.set_postfix_str(f"loss {sums['loss'] / (number + 1):.3f}", refresh=False)
-        return {"lr": self.optimizer.param_groups[0]["lr"]} | {
-            k: v / steps for k, v in sums.items()
-        }
+        model = self.place.shared(self.model)
+        bar = tqdm(
+            desc=f"epoch {self.epoch + 1}/{self.config.epochs}",
+            total=self.order.steps,
+            initial=self.batch,
+            mininterval=5,
+            disable=not self.place.first,
+        )
+        while self.batch < self.order.steps:
+            (images, rows), wait_s = next(batches)
+            began = perf_counter()
+            losses = self._batch(model, images, rows)
+            self.meter.add(losses, len(images), wait_s, perf_counter() - began)
+            bar.set_postfix_str(str(self.meter), refresh=False)
+            bar.update()
+            self._save_sometimes()
+        bar.close()
 
     def _freeze(self) -> None:
-        """Rest the trunk, or its first stages; its BatchNorm keeps ImageNet's statistics."""
+        """Let the trunk rest, or its first stages, and its BatchNorm keep its statistics."""
         resting = self.epoch < self.config.frozen_epochs
+        trains_bn = self.config.trunk_bn == "trainable"
         self.model.train()
-        self.model.backbone.eval()
         for number, stage in enumerate(self.model.backbone.stages):
-            stage.requires_grad_(not resting and number >= self.config.frozen_stages)
+            learns = not resting and number >= self.config.frozen_stages
+            stage.requires_grad_(learns).train(learns and trains_bn)
 
-    def _set_rate(self, progress: float) -> None:
-        """Linear warm-up over the first half epoch, then a half cosine to 1 %."""
-        warm = min(1.0, (progress + 0.01) / 0.5)
-        cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * progress / self.config.epochs)) / 2
+    def _batch(self, model: nn.Module, images: Tensor, rows: Tensor) -> dict[str, float]:
+        """Go back from one batch's loss, and take a step when enough are gathered."""
+        first = self.batch // self.config.accumulate * self.config.accumulate
+        gathered = min(self.config.accumulate, self.order.steps - first)
+        steps = self.batch == first + gathered - 1
+        x, scale = self._input(images.to(self.place.device, non_blocking=True))
+        with nullcontext() if steps else self.place.unshared(model):
+            with torch.autocast(self.place.device.type, self.half, enabled=self.half is not None):
+                maps = model(x)
+            parts = self._losses(maps, rows.to(self.place.device, non_blocking=True), scale)
+            self.scaler.scale(parts["loss"] / gathered).backward()
+        if steps:
+            self._step(self.epoch + self.batch / self.order.steps)
+        self.batch += 1
+        return dict(zip(parts, torch.stack(list(parts.values())).tolist(), strict=True))
+
+    def _input(self, images: Tensor) -> tuple[Tensor, float]:
+        """uint8 (B, 3, S, S) → normalised (B, 3, T, T), and S / T; T = S without multi-scale."""
+        x = images.contiguous(memory_format=torch.channels_last).float()
+        x = x.sub_(self.mean).div_(self.std)
+        size, spread = self.config.image_size, self.config.multi_scale
+        if not spread:
+            return x, 1.0
+        low, high = round(size * (1 - spread) / 32), round(size * (1 + spread) / 32)
+        chance = np.random.default_rng((self.config.seed, self.epoch, self.batch))
+        now = 32 * int(chance.integers(max(low, 1), high + 1))
+        return F.interpolate(x, (now, now), mode="bilinear", antialias=now < size), size / now
+
+    def _losses(self, maps: tuple[Tensor, ...], rows: Tensor, scale: float) -> dict[str, Tensor]:
+        try:
+            parts = self.loss(maps, rows, scale)
+        except NonFiniteLoss as error:
+            where = f"epoch {self.epoch + 1}, batch {self.batch + 1}"
+            raise NonFiniteLoss(f"{where}: {error}; what was saved before is kept") from None
+        return {name: value if name == "loss" else value.detach() for name, value in parts.items()}
+
+    def _step(self, epochs: float) -> None:
+        factor = self.schedule.factor(epochs)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * warm * cosine
-
-    def _step(self, images: Tensor, rows: Tensor) -> dict[str, Tensor]:
-        backbone = self.model.backbone
-        mean = torch.tensor(backbone.mean, device=self.device).view(3, 1, 1) * 255
-        std = torch.tensor(backbone.std, device=self.device).view(3, 1, 1) * 255
-        x = ((images.to(self.device) - mean) / std).contiguous(memory_format=torch.channels_last)
-        parts = self.loss(self.model(x), rows.to(self.device))
+            group["lr"] = group["peak"] * factor
+        self.scaler.unscale_(self.optimizer)
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        parts["loss"].backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
-        self.optimizer.step()
         self.step += 1
-        self._update_average()
-        return {name: value.detach() for name, value in parts.items()}
+        self.average.update(self.step)
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """Exponential moving average of the weights, quick at first."""
-        keep = self.config.ema * (1 - math.exp(-self.step / 300))
-        for mine, theirs in zip(
-            self.average.state_dict().values(), self.model.state_dict().values(), strict=True
-        ):
-            if mine.is_floating_point():
-                mine.lerp_(theirs, 1 - keep)
-            else:
-                mine.copy_(theirs)
+    def _end_epoch(self, board: SummaryWriter | None) -> None:
+        """Measure the averaged weights from their file, keep the best, save the state."""
+        weights, scores = self.folder / "weights", [0.0] * 3
+        if self.place.first:
+            save_weights(weights / "last.safetensors", self.average.module, self.info)
+            scores = list(self.validation.scores(weights / "last.safetensors").values())
+        metrics = dict(zip(("map50", "map", "cacc"), self.place.agree(scores), strict=True))
+        row = {"epoch": self.epoch + 1, "lr": self.optimizer.param_groups[0]["lr"]}
+        self.rows.append(row | self.place.together(self.meter.row()) | metrics)
+        self.epoch, self.batch, self.meter = self.epoch + 1, 0, Meter()
+        self.schedule.epoch_ended(metrics[self.config.best])
+        improved = self.patience.improves(metrics[self.config.best])
+        if board is not None:
+            if improved:
+                info = replace(self.info, metrics=metrics)
+                save_weights(weights / "best.safetensors", self.average.module, info)
+            self.save()
+            write_rows(self.folder, self.rows)
+            show(self.rows[-1], board)
 
-    def _validate(self) -> dict[str, float]:
-        """Measure the averaged weights as they will be used: from their file, on torch."""
-        last = self.folder / "weights" / "last.safetensors"
-        save_weights(last, self.average, self.info)
-        detector = TorchDetector(last)
-        photos = evaluate(detector, from_files(self.validation, quiet=True)).summary
-        summaries = [photos]
-        if self.scenes:
-            summaries.append(evaluate(detector, self.scenes).summary)
-            print(
-                "scenes:",
-                {k: round(summaries[1][k], 4) for k in ("map50", "map", "cacc")},
-                flush=True,
-            )
-        return {k: float(np.mean([s[k] for s in summaries])) for k in ("map50", "map", "cacc")}
-
-    def _record(self, row: dict[str, float], board: SummaryWriter) -> None:
-        """Append to results.csv and TensorBoard, keep the best weights, save the state."""
-        row = {"epoch": self.epoch} | row
-        path = self.folder / "results.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if new:
-                writer.writeheader()
-            writer.writerow({key: f"{row[key]:.6g}" for key in COLUMNS})
-        for key in COLUMNS[1:]:
-            board.add_scalar(key, row[key], self.epoch)
-        metrics = {key: row[key] for key in ("map50", "map", "cacc")}
-        print(
-            f"epoch {self.epoch}: loss {row['loss']:.3f}",
-            *(f"{k} {v:.4f}" for k, v in metrics.items()),
-            flush=True,
-        )
-        if row["map"] > self.best:
-            self.best = row["map"]
-            info = replace(self.info, metrics=metrics)
-            save_weights(
-                self.folder / "weights" / "best.safetensors", self.average, info, half=True
-            )
-        self.save()
-
-    def report(self) -> None:
-        """Draw the run: curves, and the best weights on the validation photographs."""
-        best = self.folder / "weights" / "best.safetensors"
-        self._fix_confidence(best)
-        detector = TorchDetector(best)
-        evaluation = evaluate(detector, from_files(self.validation))
-        matrix = confusion(evaluation.results, len(self.names), detector.confidence)
-        plot_results(self.folder / "results.csv", self.folder / "results.png")
-        plot_labels([s.boxes for s in self.dataset.samples], self.names, self.folder / "labels.png")
-        plot_curves(evaluation.results, self.names, self.folder)
-        plot_confusion(matrix, self.names, self.folder / "confusion_matrix.png", False)
-        plot_confusion(matrix, self.names, self.folder / "confusion_matrix_normalized.png", True)
-        with (self.folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(("class", "ap50", "ap", "precision", "recall"))
-            for name, row in evaluation.summary["per_class"].items():
-                writer.writerow((name, *row.values()))
-
-    def _fix_confidence(self, weights: Path) -> None:
-        """Store the confidence with the most right baskets in what training shows, never in val."""
-        rng = np.random.default_rng(self.config.seed)
-        picked = rng.choice(len(self.dataset), min(300, len(self.dataset)), replace=False)
-        seen = (self.dataset.picture(int(index), rng) for index in picked)
-        results = evaluate(TorchDetector(weights), seen).results
-        model, info = load_weights(weights)
-        confidence = best_confidence(results, len(self.names))
-        save_weights(weights, model, replace(info, confidence=confidence), half=True)
+    def _save_sometimes(self) -> None:
+        """Save within an epoch when it is time, never between batches whose gradients add up."""
+        whole = self.batch % self.config.accumulate == 0
+        due = monotonic() - self._saved_s >= self.config.save_minutes * 60
+        if whole and due and self.place.first:
+            self.save()
 
     def save(self) -> None:
         """Write all that ``load`` needs to go on after a crash."""
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+        save_state(self.folder, self._parts_state() | {
+            "settings": asdict(self.config),
+            "data_hash": self.data_hash,
+            "processes": self.place.world,
             "epoch": self.epoch,
+            "batch": self.batch,
             "step": self.step,
-            "best": self.best,
+            "patience": asdict(self.patience),
+            "meter": asdict(self.meter),
+            "rows": self.rows,
+            "random": random_state(),
+        })  # fmt: skip
+        self._saved_s = monotonic()
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "average": self.average.module,
+            "optimizer": self.optimizer,
+            "scaler": self.scaler,
+            "schedule": self.schedule,
         }
-        partial = self.folder / "state.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / "state.pt")
+
+    def _parts_state(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load(self) -> None:
-        """Go on where the run in this folder stopped; a run without a state starts anew."""
-        path = self.folder / "state.pt"
-        if path.exists():
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
+        """Go on where the run in this folder stopped; a run without a state starts anew.
+
+        Raises SettingsError when its data or settings are not what they were.
+        """
+        state = load_state(self.folder)
+        if state is None:
+            return
+        self._check_same(state)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
+        self.patience, self.meter = Patience(**state["patience"]), Meter(**state["meter"])
+        self.rows = state["rows"]
+        set_random_state(state["random"])
+        if self.rows and self.place.first:
+            write_rows(self.folder, self.rows)
+
+    def _check_same(self, state: dict[str, Any]) -> None:
+        now = asdict(self.config)
+        changed = [k for k, v in state["settings"].items() if k not in MAY_CHANGE and now[k] != v]
+        if changed:
+            raise SettingsError(
+                f"{self.folder}: began with another {', '.join(changed)}; start a new run for that"
+            )
+        if state["data_hash"] != self.data_hash:
+            raise SettingsError(f"{self.folder}: the data has changed since; start a new run")
+        if state["processes"] != self.place.world:
+            raise SettingsError(
+                f"{self.folder}: began with {state['processes']} processes, now {self.place.world}"
+            )

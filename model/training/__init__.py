@@ -1,0 +1,1 @@
+"""The parts of a training run; model.trainer puts them together."""

@@ -1,0 +1,74 @@
+"""What a finished run leaves: its best weights as they will be used, and its pictures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from model.data.dataset import Labelled
+from model.data.trainset import TrainSet
+from model.evaluate import Evaluation, evaluate, from_files
+from model.metrics import best_confidence
+from model.plots import confusion, plot_confusion, plot_curves, plot_labels, plot_results
+from model.runtimes.torch_runtime import TorchDetector
+from model.weights import load_weights, save_weights
+
+SEEN = 300  # training pictures on which the confidence is chosen
+HALF_MAY_COST = 0.001  # mAP50:95 that weights of half the size may lose
+
+
+def report(folder: Path, items: TrainSet, val: list[Labelled], seed: int) -> Evaluation:
+    """Finish ``weights/best.safetensors`` and draw the run into its folder."""
+    best = folder / "weights" / "best.safetensors"
+    fix_confidence(best, items, seed)
+    evaluation = _halved(best, val)
+    draw(folder, evaluation, items.samples)
+    return evaluation
+
+
+def fix_confidence(weights: Path, items: TrainSet, seed: int) -> None:
+    """Store the confidence with the most right baskets in what training shows, never in val."""
+    rng = np.random.default_rng(seed)
+    picked = rng.choice(len(items), min(SEEN, len(items)), replace=False)
+    results = evaluate(TorchDetector(weights), (items.picture(int(i), rng) for i in picked)).results
+    model, info = load_weights(weights)
+    save_weights(
+        weights, model, replace(info, confidence=best_confidence(results, len(info.names)))
+    )
+
+
+def _halved(weights: Path, val: list[Labelled]) -> Evaluation:
+    """Store float16 where that costs next to no mAP; the evaluation of what was stored."""
+    whole = evaluate(TorchDetector(weights), from_files(val))
+    model, info = load_weights(weights)
+    small = weights.with_name("half.safetensors")
+    save_weights(small, model, info, half=True)
+    halved = evaluate(TorchDetector(small), from_files(val, quiet=True))
+    change = halved.summary["map"] - whole.summary["map"]
+    kept = change >= -HALF_MAY_COST
+    print(f"float16 changes mAP50:95 by {change:+.5f}: stored as float{16 if kept else 32}")
+    if kept:
+        small.replace(weights)
+        return halved
+    small.unlink()
+    return whole
+
+
+def draw(folder: Path, evaluation: Evaluation, samples: Sequence[Labelled]) -> None:
+    """Write the plots and per_class.csv of an evaluation."""
+    names, results = list(evaluation.summary["per_class"]), evaluation.results
+    matrix = confusion(results, len(names), evaluation.summary["conf"])
+    plot_results(folder / "results.csv", folder / "results.png")
+    plot_labels([s.boxes for s in samples], names, folder / "labels.png")
+    plot_curves(results, names, folder)
+    plot_confusion(matrix, names, folder / "confusion_matrix.png", False)
+    plot_confusion(matrix, names, folder / "confusion_matrix_normalized.png", True)
+    with (folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("class", "ap50", "ap", "precision", "recall"))
+        for name, row in evaluation.summary["per_class"].items():
+            writer.writerow((name, *row.values()))

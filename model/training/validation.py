@@ -1,0 +1,40 @@
+"""What a run is judged by: the val photographs, and composed scenes beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from model.data.dataset import Labelled
+from model.data.synthesize import SceneConfig, compose, load_library
+from model.evaluate import evaluate, from_files
+from model.runtimes.torch_runtime import TorchDetector
+
+SCORES = ("map50", "map", "cacc")
+SCENE_SEED = 7  # the same scenes in every run, so that runs can be compared
+
+
+class Validation:
+    """Fixed pictures; with a folder of cut-outs also scenes of fruit that training never shows."""
+
+    def __init__(
+        self, samples: list[Labelled], names: Sequence[str], scenes: str, count: int
+    ) -> None:
+        self.samples = samples
+        self.scenes: list[tuple[np.ndarray, np.ndarray]] = []
+        if scenes and count:
+            library = load_library(Path(scenes), tuple(names), "val")
+            rng = np.random.default_rng(SCENE_SEED)
+            self.scenes = [compose(library, SceneConfig(), rng, 640, 480) for _ in range(count)]
+
+    def scores(self, weights: Path) -> dict[str, float]:
+        """map50, map and cacc of a weights file as it will be used, in [0, 1].
+
+        The mean of photographs and scenes, where there are scenes.
+        """
+        detector = TorchDetector(weights)
+        sets = [from_files(self.samples, quiet=True), self.scenes]
+        summaries = [evaluate(detector, s).summary for s in sets[: 1 + bool(self.scenes)]]
+        return {name: float(np.mean([s[name] for s in summaries])) for name in SCORES}
