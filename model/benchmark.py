@@ -19,7 +19,6 @@ import torch
 from model.boxes import Letterbox
 from model.cli import existing_file, refusing
 from model.data.dataset import DataError
-from model.decode import to_detections
 from model.runtimes import openvino_fits
 from model.runtimes.base import BaseDetector
 from model.runtimes.torch_runtime import TorchDetector
@@ -74,17 +73,13 @@ def time_detector(detector: BaseDetector, image: np.ndarray, rounds: int) -> lis
     """The steps of one runtime: letterbox and network, decode and NMS, and all of it."""
     fit = Letterbox(image.shape[1], image.shape[0], detector.image_size)
     maps = detector.raw_maps(image)
-    anchors = detector.info.anchor_array
 
     def row(step: str, call: Callable[[], object]) -> Timing:
         return Timing(step, detector.runtime, detector.image_size, *time_calls(call, rounds))
 
     return [
         row("letterbox + network", lambda: detector.raw_maps(image)),
-        row(
-            "decode + NMS",
-            lambda: to_detections(maps, anchors, fit, detector.names, detector.confidence),
-        ),
+        row("decode + NMS", lambda: detector.find(maps, fit, detector.confidence)),
         row("detect, all", lambda: detector.detect(image)),
     ]
 

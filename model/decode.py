@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
-from model.anchors import STRIDES
+from model.anchors import strides_of
 from model.boxes import Letterbox
 from model.detector import Detection
 
@@ -17,19 +17,42 @@ MAX_CANDIDATES = 3000  # before NMS; only low thresholds on crowded pictures com
 MAX_LOG_SCALE = 4.0  # exp(4) = 55 anchors: a box can never overflow
 
 
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(x, -60, 60)))
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    power = np.exp(x - x.max(axis=1, keepdims=True)) if len(x) else x
+    return power / power.sum(axis=1, keepdims=True)
+
+
+# class logits (P, C) to probabilities: of names that exclude each other, or of each on its own
+CLASS_SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "softmax": _softmax,
+    "sigmoid": _sigmoid,
+}
+
+
 def decode(
-    maps: Sequence[np.ndarray], anchors: np.ndarray, image_size: int, confidence: float
+    maps: Sequence[np.ndarray],
+    anchors: np.ndarray,
+    image_size: int,
+    confidence: float,
+    class_score: str = "softmax",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Raw maps of one picture to candidate boxes over a confidence.
 
-    maps: three float32 (3·(5+C), G, G), finest first. anchors: (3, 3, 2) fractions of the input.
+    maps: float32 (3·(5+C), G, G) of each scale, finest first. anchors: (scales, 3, 2) fractions of
+    the input. class_score: the key of CLASS_SCORES that the network was trained for.
     Returns boxes (N, 4) xyxy in input pixels, scores (N,) in [0, 1], class ids (N,). A box whose
     second name also reaches the confidence is returned under both. Nothing found gives N = 0.
-    Source: YOLOv3 section 2.1; the score is objectness × class probability (softmax).
+    Source: YOLOv3 section 2.1; the score is objectness × class probability.
     """
     parts = [
-        _decode_scale(raw, scale_anchors * image_size, stride, confidence)
-        for raw, scale_anchors, stride in zip(maps, anchors, STRIDES, strict=True)
+        _decode_scale(
+            raw, scale_anchors * image_size, stride, confidence, CLASS_SCORES[class_score]
+        )
+        for raw, scale_anchors, stride in zip(maps, anchors, strides_of(anchors), strict=True)
     ]
     boxes, scores, class_ids = (np.concatenate(column) for column in zip(*parts, strict=True))
     if len(scores) > MAX_CANDIDATES:
@@ -39,7 +62,11 @@ def decode(
 
 
 def _decode_scale(
-    raw: np.ndarray, anchors: np.ndarray, stride: int, confidence: float
+    raw: np.ndarray,
+    anchors: np.ndarray,
+    stride: int,
+    confidence: float,
+    class_score: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One map; cells are dropped by objectness alone first, since no score can exceed it."""
     grid = raw.shape[-1]
@@ -50,18 +77,9 @@ def _decode_scale(
     centre = (_sigmoid(kept[:, :2]) + np.stack((column, row), axis=1)) * stride
     half = anchors[anchor] * np.exp(np.minimum(kept[:, 2:4], MAX_LOG_SCALE)) / 2
     boxes = np.concatenate((centre - half, centre + half), axis=1).astype(np.float32)
-    scores = _sigmoid(kept[:, 4:5]) * _softmax(kept[:, 5:])
+    scores = _sigmoid(kept[:, 4:5]) * class_score(kept[:, 5:])
     index, class_id = np.nonzero(scores >= confidence)
     return boxes[index], scores[index, class_id], class_id
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -60, 60)))
-
-
-def _softmax(x: np.ndarray) -> np.ndarray:
-    power = np.exp(x - x.max(axis=1, keepdims=True)) if len(x) else x
-    return power / power.sum(axis=1, keepdims=True)
 
 
 def suppress(
@@ -92,9 +110,10 @@ def to_detections(
     letterbox: Letterbox,
     names: Sequence[str],
     confidence: float,
+    class_score: str = "softmax",
 ) -> list[Detection]:
     """Raw maps of one picture to detections in that picture's pixels, best score first."""
-    boxes, scores, class_ids = decode(maps, anchors, letterbox.size, confidence)
+    boxes, scores, class_ids = decode(maps, anchors, letterbox.size, confidence, class_score)
     kept = suppress(boxes, scores, class_ids)
     boxes = letterbox.to_picture(boxes[kept])
     return [

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
-from model.yolov3 import YoloV3
+from model.backbones import BACKBONES
+from model.decode import CLASS_SCORES
+from model.yolov3 import ANCHORS_PER_SCALE, NECKS, YoloV3
 
 FORMAT = "fruit-checkout-yolov3/1"
 
@@ -23,10 +26,12 @@ class WeightsError(Exception):
 class WeightsInfo:
     """What a weights file says of itself.
 
-    names: classes in order of their ids. anchors: (3, 3, 2) fractions of the input. image_size:
-    side of the square input, a multiple of 32, pixels. mean, std: RGB normalisation in [0, 1].
-    confidence: the threshold fixed before reporting, in (0, 1). data_hash: SHA-256 of the names
-    and sizes of the training files. metrics: what was measured on the validation split.
+    names: classes in order of their ids. anchors: (scales, 3, 2) fractions of the input, finest
+    scale first. image_size: side of the square input, a multiple of 32, pixels. mean, std: RGB
+    normalisation in [0, 1]. confidence: the threshold fixed before reporting, in (0, 1). data_hash:
+    SHA-256 of the names and sizes of the training files. metrics: what was measured on the
+    validation split. class_score: "softmax" where classes exclude each other, "sigmoid" where each
+    was trained on its own. ValueError when it describes no detector.
     """
 
     names: tuple[str, ...]
@@ -39,6 +44,24 @@ class WeightsInfo:
     confidence: float = 0.5
     data_hash: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    class_score: str = "softmax"
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES or self.neck not in NECKS:
+            raise ValueError(f"unknown backbone {self.backbone!r} or neck {self.neck!r}")
+        if self.class_score not in CLASS_SCORES:
+            raise ValueError(f"unknown class score {self.class_score!r}")
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError("it needs class names, none of them twice")
+        if self.image_size <= 0 or self.image_size % 32:
+            raise ValueError(f"the image size must be a multiple of 32, not {self.image_size}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"the confidence must lie between 0 and 1, not {self.confidence}")
+        shape = len(NECKS[self.neck][0]), ANCHORS_PER_SCALE, 2
+        if self.anchor_array.shape != shape or not _positive(self.anchor_array):
+            raise ValueError(f"the {self.neck} neck needs {shape[0]} scales of 3 anchors over 0")
+        if len(self.mean) != 3 or len(self.std) != 3 or not _positive(np.array(self.std)):
+            raise ValueError("mean and std need three numbers, std over 0")
 
     @property
     def anchor_array(self) -> np.ndarray:
@@ -46,10 +69,17 @@ class WeightsInfo:
         return np.array(self.anchors, np.float32)
 
 
+def _positive(numbers: np.ndarray) -> bool:
+    return bool(np.isfinite(numbers).all() and (numbers > 0).all())
+
+
 def save_weights(path: Path, model: YoloV3, info: WeightsInfo, half: bool = False) -> None:
-    """Write the network and its description; ``half`` stores float16 (half the size)."""
+    """Write the network and its description; ``half`` stores convolutions as float16.
+
+    BatchNorm's few numbers keep their precision: a variance can leave what float16 can hold.
+    """
     tensors = {
-        name: (t.half() if half and t.is_floating_point() else t).contiguous().cpu()
+        name: (t.half() if half and t.ndim > 1 else t).contiguous().cpu()
         for name, t in model.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
@@ -87,14 +117,32 @@ def read_info(path: Path) -> WeightsInfo:
 def load_weights(path: Path) -> tuple[YoloV3, WeightsInfo]:
     """Build the network a file describes and fill it, float32, in eval mode; WeightsError."""
     info = read_info(path)
+    model = YoloV3(len(info.names), info.backbone, info.neck)
     try:
-        model = YoloV3(len(info.names), info.backbone, info.neck)
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        missing, unexpected = model.load_state_dict(state, strict=False)
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path}: does not fit its own description ({error})") from error
-    lost = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if lost or unexpected:
-        raise WeightsError(f"{path}: tensors missing {lost[:3]} or unknown {list(unexpected)[:3]}")
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be read to its end ({error})") from error
+    wrong = _wrong_tensors(model, state)
+    if wrong:
+        raise WeightsError(f"{path}: does not fit its own description; {wrong}")
+    model.load_state_dict(state, strict=False)  # only BatchNorm's batch counters are not stored
     return model.eval(), info
+
+
+def _wrong_tensors(model: YoloV3, state: dict[str, Tensor]) -> str:
+    """What keeps tensors from being this network's, with the first three names; "" if nothing."""
+    expected = {
+        k: t for k, t in model.state_dict().items() if not k.endswith("num_batches_tracked")
+    }
+    shared = expected.keys() & state.keys()
+    found = {
+        "missing": expected.keys() - state.keys(),
+        "unknown": state.keys() - expected.keys(),
+        "of another shape": {k for k in shared if state[k].shape != expected[k].shape},
+        "with numbers that are not finite": {k for k in shared if not state[k].isfinite().all()},
+    }
+    said = (
+        f"tensors {what}: {', '.join(sorted(names)[:3])}" for what, names in found.items() if names
+    )
+    return "; ".join(said)

@@ -31,7 +31,7 @@ class BaseDetector(ABC):
 
     @abstractmethod
     def raw_maps(self, image: np.ndarray) -> Sequence[np.ndarray]:
-        """A uint8 (H, W, 3) BGR picture → three float32 (3·(5+C), G, G) maps, finest first."""
+        """A uint8 (H, W, 3) BGR picture → float32 (3·(5+C), G, G) maps, finest first."""
 
     def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
         """Find the fruit in one picture; see model.detector.Detector."""
@@ -40,7 +40,14 @@ class BaseDetector(ABC):
         height, width = image.shape[:2]
         fit = Letterbox(width, height, self.image_size)
         least = self.confidence if confidence is None else confidence
-        return to_detections(self.raw_maps(image), self._anchors, fit, self.names, least)
+        return self.find(self.raw_maps(image), fit, least)
+
+    def find(
+        self, maps: Sequence[np.ndarray], fit: Letterbox, confidence: float
+    ) -> list[Detection]:
+        """Raw maps to detections in the picture's pixels, best score first."""
+        score = self.info.class_score
+        return to_detections(maps, self._anchors, fit, self.names, confidence, score)
 
 
 def load_fused(weights: Path) -> tuple[YoloV3, WeightsInfo]:

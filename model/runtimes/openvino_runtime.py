@@ -32,16 +32,17 @@ class OpenVinoDetector(BaseDetector):
         if threads:
             config["INFERENCE_NUM_THREADS"] = threads
         self._request = ov.Core().compile_model(graph, "CPU", config).create_infer_request()
+        self._scales = model.scales
 
     def raw_maps(self, image: np.ndarray) -> Sequence[np.ndarray]:
         """See BaseDetector."""
         fit = Letterbox(image.shape[1], image.shape[0], self.image_size)
         self._request.infer([fit.apply(image)[None]], share_inputs=True)
-        return [self._request.get_output_tensor(i).data[0] for i in range(3)]
+        return [self._request.get_output_tensor(i).data[0] for i in range(self._scales)]
 
 
 def to_openvino(model: torch.nn.Module, info: WeightsInfo) -> ov.Model:
-    """Convert to a graph from uint8 (1, S, S, 3) BGR to the three raw maps."""
+    """Convert to a graph from uint8 (1, S, S, 3) BGR to the raw maps."""
     size = info.image_size
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own use of torch.jit is deprecated
