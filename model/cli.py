@@ -62,5 +62,8 @@ def refusing(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _said(error: Exception) -> str:
-    """What an error says; a data loader's worker wraps its whole traceback around that."""
-    return str(error).strip().split("\n")[-1].removeprefix(f"{DataError.__module__}.DataError: ")
+    """What an error says, in one line; a data loader's worker wraps its traceback around that."""
+    lines = [line.strip() for line in str(error).strip().split("\n")]
+    if any(line.startswith("Traceback") for line in lines):
+        return lines[-1].removeprefix(f"{DataError.__module__}.DataError: ")
+    return " ".join(lines)
