@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from model.metrics import PictureResult, Reliability, find_hits
-from model.metrics import confusion as confusion
 
 mpl.rcParams.update({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "figure.dpi": 110})
 
@@ -64,7 +63,7 @@ def plot_curves(
     results: Sequence[PictureResult],
     names: Sequence[str],
     folder: Path,
-    confidence: float | None = None,
+    confidence: float,
 ) -> None:
     """PR_curve.png and F1_curve.png at IoU 0.5: a line for each class with truth, and their mean.
 
@@ -85,8 +84,7 @@ def plot_curves(
 
     f1 = {name: _f1(*curve, grid) for name, curve in curves.items()}
     figure, axis = _curve_axes("confidence", "F1")
-    if confidence is not None:
-        axis.axvline(confidence, color="0.4", linestyle="--", label=f"in use: {confidence:.2f}")
+    axis.axvline(confidence, color="0.4", linestyle="--", label=f"in use: {confidence:.2f}")
     for name, values in f1.items():
         axis.plot(grid, values, label=name)
     if curves:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from model.data.dataset import Labelled
 from model.data.trainset import TrainSet
 from model.evaluate import Evaluation, evaluate, from_files
 from model.metrics import best_confidence
-from model.plots import confusion, plot_confusion, plot_curves, plot_labels, plot_results
+from model.plots import plot_labels, plot_results
+from model.report import save_report
 from model.runtimes.torch_runtime import TorchDetector
 from model.weights import load_weights, save_weights
 
@@ -26,7 +26,7 @@ def report(folder: Path, items: TrainSet, val: list[Labelled], seed: int) -> Eva
     best = folder / "weights" / "best.safetensors"
     fix_confidence(best, items, seed)
     evaluation = _halved(best, val)
-    draw(folder, evaluation, items.samples)
+    draw(folder, evaluation, val, items.samples)
     return evaluation
 
 
@@ -58,17 +58,11 @@ def _halved(weights: Path, val: list[Labelled]) -> Evaluation:
     return whole
 
 
-def draw(folder: Path, evaluation: Evaluation, samples: Sequence[Labelled]) -> None:
-    """Write the plots and per_class.csv of an evaluation."""
-    names, results = list(evaluation.summary["per_class"]), evaluation.results
-    matrix = confusion(results, len(names), evaluation.summary["conf"])
+def draw(
+    folder: Path, evaluation: Evaluation, val: Sequence[Labelled], train: Sequence[Labelled]
+) -> None:
+    """Write the run's curves, what its labels are like, and the evaluation's report."""
+    names = list(evaluation.summary["per_class"])
     plot_results(folder / "results.csv", folder / "results.png")
-    plot_labels([s.boxes for s in samples], names, folder / "labels.png")
-    plot_curves(results, names, folder)
-    plot_confusion(matrix, names, folder / "confusion_matrix.png", False)
-    plot_confusion(matrix, names, folder / "confusion_matrix_normalized.png", True)
-    with (folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("class", "ap50", "ap", "precision", "recall"))
-        for name, row in evaluation.summary["per_class"].items():
-            writer.writerow((name, *row.values()))
+    plot_labels([s.boxes for s in train], names, folder / "labels.png")
+    save_report(evaluation.summary, evaluation.results, val, names, folder)
