@@ -1,21 +1,28 @@
 """Time every step and runtime on this machine, side by side.
 
-python -m model.benchmark [--weights W] [--image-size 320 416] [--json OUT]
+    python -m model.benchmark [--weights W] [--image-size 320 416] [--json OUT]
+    python -m model.benchmark --backbone darknet53 --neck full
+
+The second form times a network of another kind, untrained: its speed does not depend on training.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from model.anchors import coco_anchors
+from model.backbones import BACKBONES, build_backbone
 from model.boxes import Letterbox
 from model.cli import existing_file, refusing
 from model.data.dataset import DataError
@@ -23,6 +30,7 @@ from model.runtimes import openvino_fits
 from model.runtimes.base import BaseDetector
 from model.runtimes.torch_runtime import TorchDetector
 from model.weights import WeightsInfo, load_weights, read_info, save_weights
+from model.yolov3 import NECKS, YoloV3
 
 DEFAULT_WEIGHTS = Path("weights/default.safetensors")
 
@@ -101,21 +109,62 @@ def time_shared(image: np.ndarray, size: int, rounds: int) -> list[Timing]:
     ]
 
 
-def detectors(
-    weights: Path, info: WeightsInfo, size: int, threads: int | None
-) -> list[BaseDetector]:
-    """The runtimes that this machine has, for one input size."""
-    path = weights
-    if size != info.image_size:
+def wanted(info: WeightsInfo, backbone: str, neck: str, size: int) -> WeightsInfo:
+    """The description of the network to time, where it is not the weights' own."""
+    info = replace(info, image_size=size)
+    if (backbone, neck) == (info.backbone, info.neck):
+        return info
+    trunk = build_backbone(backbone)
+    anchors = coco_anchors(len(NECKS[neck][0]))
+    return replace(
+        info,
+        backbone=backbone,
+        neck=neck,
+        anchors=tuple(tuple(map(tuple, scale)) for scale in anchors.tolist()),
+        mean=trunk.mean,
+        std=trunk.std,
+    )
+
+
+def weights_of(info: WeightsInfo, weights: Path, folder: Path) -> Path:
+    """The given weights, or those of the described network in a file of their own."""
+    own = read_info(weights)
+    if info == own:
+        return weights
+    if (info.backbone, info.neck) == (own.backbone, own.neck):
         model, _ = load_weights(weights)
-        path = Path(f"runs/benchmark/{weights.stem}_{size}.safetensors")
-        save_weights(path, model, replace(info, image_size=size))
-    found: list[BaseDetector] = [TorchDetector(path, threads)]
+    else:
+        model = YoloV3(len(info.names), info.backbone, info.neck)
+    path = folder / f"{info.image_size}.safetensors"
+    save_weights(path, model, info)
+    return path
+
+
+def detectors(weights: Path, threads: int | None) -> Iterator[BaseDetector]:
+    """The runtimes that this machine has, one after the other."""
+    yield TorchDetector(weights, threads)
     if openvino_fits():
         from model.runtimes.openvino_runtime import OpenVinoDetector
 
-        found.append(OpenVinoDetector(path, threads))
-    return found
+        yield OpenVinoDetector(weights, threads)
+
+
+def network_size(info: WeightsInfo) -> tuple[float, float]:
+    """Millions of parameters, and billions of the convolutions' multiply-adds for one picture."""
+    multiplied = 0
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal multiplied
+        assert isinstance(layer, nn.Conv2d)
+        multiplied += output.numel() * layer.weight[0].numel()
+
+    with torch.device("meta"):  # shapes only
+        model = YoloV3(len(info.names), info.backbone, info.neck).eval()
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.register_forward_hook(count)
+        model(torch.zeros(1, 3, info.image_size, info.image_size))
+    return sum(p.numel() for p in model.parameters()) / 1e6, multiplied / 1e9
 
 
 def as_table(timings: list[Timing], peak: float) -> str:
@@ -136,6 +185,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m model.benchmark", description=__doc__.split("\n")[0]
     )
     p.add_argument("--weights", type=existing_file, default=DEFAULT_WEIGHTS)
+    p.add_argument("--backbone", choices=sorted(BACKBONES), help="time this one, untrained")
+    p.add_argument("--neck", choices=sorted(NECKS), help="time this one, untrained")
     p.add_argument("--image-size", type=int, nargs="+", help="input sizes (default: the weights')")
     p.add_argument("--threads", type=int, help="CPU threads (default: the runtime's choice)")
     p.add_argument("--rounds", type=int, default=100, help="timed calls a step (default 100)")
@@ -154,9 +205,15 @@ def main(argv: list[str] | None = None) -> None:
     image = sample_picture()
     timings: list[Timing] = []
     for size in sizes:
+        described = wanted(info, args.backbone or info.backbone, args.neck or info.neck, size)
+        millions, billions = network_size(described)
+        kind = f"{described.backbone}, {described.neck} neck, {size}"
+        print(f"{kind}: {millions:.1f} M parameters, {billions:.2f} GMAC", flush=True)
         timings += time_shared(image, size, args.rounds)
-        for detector in detectors(args.weights, info, size, args.threads):
-            timings += time_detector(detector, image, args.rounds)
+        with tempfile.TemporaryDirectory() as folder:
+            path = weights_of(described, args.weights, Path(folder))
+            for detector in detectors(path, args.threads):
+                timings += time_detector(detector, image, args.rounds)
     peak = gemm_peak()
     print(as_table(timings, peak))
     if args.json:
