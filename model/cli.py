@@ -64,6 +64,6 @@ def refusing(command: Callable[..., None]) -> Callable[..., None]:
 def _said(error: Exception) -> str:
     """What an error says, in one line; a data loader's worker wraps its traceback around that."""
     lines = [line.strip() for line in str(error).strip().split("\n")]
-    if any(line.startswith("Traceback") for line in lines):
+    if any("Traceback (most recent call last)" in line for line in lines):
         return lines[-1].removeprefix(f"{DataError.__module__}.DataError: ")
     return " ".join(lines)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 
 from model.cli import refusing
-from model.data.commands import check, synthesize
+from model.data.commands import check, convert, split, synthesize
 
-COMMANDS = (check, synthesize)
+COMMANDS = (check, convert, split, synthesize)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,37 +12,30 @@ from tqdm import tqdm
 
 from model.boxes import Letterbox
 from model.data.dataset import DataError, Labelled, read_picture
+from model.drawing import WHITE, labelled_box, write
 
 TILE = 260  # pixels; six across fit a screen
 CAPTION = 18
 ACROSS = 6
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def class_colours(classes: int) -> list[tuple[int, int, int]]:
-    """A BGR colour for each class: hues a golden angle apart, in turns light and dark."""
+    """A BGR colour for each class, dark enough for white text: hues a golden angle apart."""
     colours = []
     for number in range(classes):
-        rgb = colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.9, (1.0, 0.75)[number % 2])
-        colours.append(tuple(round(255 * v) for v in reversed(rgb)))
-    return colours  # type: ignore[return-value]
+        hue, value = number * 0.618034 % 1, (0.85, 0.6)[number % 2]
+        red, green, blue = (round(255 * v) for v in colorsys.hsv_to_rgb(hue, 0.95, value))
+        colours.append((blue, green, red))
+    return colours
 
 
 def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """A copy of a uint8 (H, W, 3) BGR picture with boxes (N, 5), class and cxcywh in [0, 1]."""
     out = image.copy()
     colours = class_colours(len(names))
-    height, width = image.shape[:2]
-    for class_id, cx, cy, w, h in boxes:
-        colour, name = colours[int(class_id)], names[int(class_id)]
-        x1, y1 = int((cx - w / 2) * width), int((cy - h / 2) * height)
-        x2, y2 = int((cx + w / 2) * width) - 1, int((cy + h / 2) * height) - 1
-        cv2.rectangle(out, (x1, y1), (x2, y2), colour, 2)
-        (across, down), _ = cv2.getTextSize(name, FONT, 0.4, 1)
-        x1, y1 = max(0, min(x1, width - across - 4)), max(0, y1)
-        cv2.rectangle(out, (x1, y1), (x1 + across + 4, y1 + down + 6), colour, cv2.FILLED)
-        text = (0, 0, 0) if sum(colour) > 300 else (255, 255, 255)
-        cv2.putText(out, name, (x1 + 2, y1 + down + 3), FONT, 0.4, text, 1, cv2.LINE_AA)
+    for class_id, cx, cy, w, h in boxes * np.array([1, *image.shape[1::-1], *image.shape[1::-1]]):
+        box_xyxy = (cx - w / 2, cy - h / 2, cx + w / 2 - 1, cy + h / 2 - 1)
+        labelled_box(out, box_xyxy, names[int(class_id)], colours[int(class_id)])
     return out
 
 
@@ -52,7 +45,7 @@ def tile(sample: Labelled, names: Sequence[str]) -> np.ndarray:
         image = read_picture(sample.path)
     except DataError:
         image = np.zeros((TILE, TILE, 3), np.uint8)
-        cv2.putText(image, "unreadable", (80, TILE // 2), FONT, 0.6, (80, 80, 255), 1, cv2.LINE_AA)
+        write(image, "unreadable", (80, TILE // 2), colour=WHITE)
     fit = Letterbox(image.shape[1], image.shape[0], TILE)
     shrunk = cv2.resize(image, fit.inner, interpolation=cv2.INTER_AREA)
     out = np.full((TILE + CAPTION, TILE, 3), 40, np.uint8)
@@ -60,8 +53,7 @@ def tile(sample: Labelled, names: Sequence[str]) -> np.ndarray:
     out[fit.top : fit.top + down, fit.left : fit.left + across] = draw_boxes(
         shrunk, sample.boxes, names
     )
-    name = sample.path.stem.encode("ascii", "replace").decode()[-40:]
-    cv2.putText(out, name, (3, TILE + 13), FONT, 0.38, (255, 255, 255), 1, cv2.LINE_AA)
+    write(out, sample.path.stem[-34:], (3, TILE + 13), 12, WHITE)
     return out
 
 

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from model.cli import existing_file, existing_folder
 from model.data.commands import Commands
 from model.data.dataset import DataError, read_config, write_config, write_labels
-from model.data.synthesize import SceneConfig, compose, load_library
+from model.data.library import load_library
+from model.data.synthesize import SceneConfig, compose
 
 
 def add(commands: Commands) -> None:
