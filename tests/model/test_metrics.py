@@ -13,6 +13,9 @@ from model.metrics import (
     find_hits,
     one_per_fruit,
     precision_recall,
+    reliability,
+    top_names,
+    zone_ap50,
 )
 
 BOX, OTHER = [0, 0, 10, 10], [50, 50, 70, 70]
@@ -116,3 +119,115 @@ def test_the_confusion_matrix_has_a_row_and_a_column_for_the_background():
 def test_the_confidence_with_the_most_right_baskets_is_chosen_from_the_middle_of_its_range():
     results = [picture([(0, BOX)], [(0, 0.8, BOX), (0, 0.3, OTHER)])]
     assert 0.5 <= best_confidence(results, 1) <= 0.6
+
+
+@st.composite
+def crowds(draw):
+    """A picture of up to eight boxes on a coarse grid, so that many lie on one another."""
+    step = st.integers(0, 4).map(lambda n: n * 5.0)
+    boxes = st.tuples(step, step).map(lambda at: [*at, at[0] + 20, at[1] + 20])
+    scores = st.sampled_from([0.15, 0.3, 0.5, 0.5, 0.7, 0.9])
+    found = draw(st.lists(st.tuples(st.integers(0, 2), scores, boxes), max_size=8))
+    return picture(draw(st.lists(st.tuples(st.integers(0, 2), boxes), max_size=4)), found)
+
+
+@given(crowds(), st.sampled_from([0.2, 0.5, 0.8]))
+def test_what_counts_at_a_confidence_is_what_counts_at_a_lower_one_and_reaches_it(crowd, least):
+    low = one_per_fruit(crowd.found_xyxy, crowd.found_score, 0.1)
+    high = one_per_fruit(crowd.found_xyxy, crowd.found_score, least)
+    assert high.tolist() == low[crowd.found_score[low] >= least].tolist()
+
+
+@given(st.lists(crowds(), min_size=1, max_size=4))
+def test_the_best_confidence_is_what_trying_each_one_finds(results):
+    grid = np.round(np.arange(0.1, 0.91, 0.02), 2)
+    right = [checkout_metrics(*counts(results, 3, c))["cacc"] for c in grid]
+    best = grid[np.array(right) == max(right)]
+    assert best_confidence(results, 3) == np.median(best)
+
+
+@given(crowds())
+def test_every_true_box_is_in_one_cell_of_the_confusion_and_so_is_every_counted_one(crowd):
+    matrix = confusion([crowd], 3, 0.4)
+    truth = np.bincount(crowd.truth_class, minlength=3)
+    assert matrix[:3].sum(1).tolist() == truth.tolist()
+    assert matrix[:, :3].sum(0).tolist() == counts([crowd], 3, 0.4)[0][0].tolist()
+    assert matrix[3, 3] == 0
+
+
+@given(crowds())
+def test_a_higher_confidence_never_finds_more(crowd):
+    hits = find_hits([crowd], 3)
+    recalls = np.nan_to_num([precision_recall(hits, c)[1] for c in (0.1, 0.4, 0.6, 0.95)])
+    assert (np.diff(recalls, axis=0) <= 0).all()
+    assert hits.right.sum() <= hits.truth.sum()
+
+
+@pytest.mark.parametrize(
+    ("box", "central"),
+    [
+        ([45, 45, 55, 55], True),
+        ([20, 45, 30, 55], True),  # a centre on the line belongs to the middle
+        ([19, 45, 29, 55], False),
+        ([45, 71, 55, 81], False),
+        ([0, 0, 100, 100], True),  # however large
+    ],
+)
+def test_a_box_belongs_to_the_zone_of_its_centre(box, central):
+    zones = zone_ap50([picture([(0, box)], [(0, 0.9, box)])], 1)
+    assert zones["centre" if central else "border"] == pytest.approx(1)
+    assert np.isnan(zones["border" if central else "centre"])
+
+
+def test_what_is_imagined_at_the_border_does_not_lower_the_centre():
+    middle, corner = [40, 40, 60, 60], [0, 0, 20, 20]
+    results = [picture([(0, middle), (0, corner)], [(0, 0.9, [80, 0, 99, 20]), (0, 0.8, middle)])]
+    assert zone_ap50(results, 1) == pytest.approx({"border": 0, "centre": 1})
+
+
+def test_a_size_without_truth_has_no_average_precision():
+    ap = average_precision([picture([(0, [0, 0, 40, 40])], [(0, 0.9, [0, 0, 40, 40])])], 1)
+    assert ap.by_size == pytest.approx({"small": np.nan, "medium": 1, "large": np.nan}, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("names_there", "first", "among_three"),
+    [
+        ([(0, 0.9)], 1, 1),
+        ([(1, 0.9), (0, 0.2)], 0, 1),
+        ([(1, 0.9), (2, 0.8), (0, 0.2)], 0, 1),
+        ([(1, 0.9), (2, 0.8), (3, 0.7), (0, 0.2)], 0, 0),
+        ([(1, 0.9), (1, 0.8), (1, 0.7), (0, 0.2)], 0, 1),  # a name counts once
+        ([(1, 0.9)], 0, 0),
+        ([], np.nan, np.nan),
+    ],
+)
+def test_the_right_name_is_looked_for_among_the_best_on_its_place(names_there, first, among_three):
+    results = [picture([(0, BOX)], [(name, score, BOX) for name, score in names_there])]
+    assert top_names(results, 1) == pytest.approx(first, nan_ok=True)
+    assert top_names(results, 3) == pytest.approx(among_three, nan_ok=True)
+
+
+def test_a_name_elsewhere_is_no_name_on_this_place():
+    assert top_names([picture([(0, BOX)], [(1, 0.9, BOX), (0, 0.8, OTHER)])], 3) == 0
+
+
+def test_scores_are_held_against_the_share_that_is_right():
+    right, wrong = picture([(0, BOX)], [(0, 0.8, BOX)]), picture([(0, BOX)], [(1, 0.8, BOX)])
+    measured = reliability([right, right, right, wrong], bins=5)
+    assert measured.boxes.tolist() == [0, 0, 0, 0, 4]
+    assert measured.accuracy[4] == 0.75
+    assert measured.ece == pytest.approx(0.05)
+
+
+def test_a_score_of_one_falls_into_the_last_bin():
+    assert reliability([picture([(0, BOX)], [(0, 1.0, BOX)])], bins=4).boxes.tolist() == [
+        0,
+        0,
+        0,
+        1,
+    ]
+
+
+def test_nothing_found_has_no_calibration_error():
+    assert np.isnan(reliability([picture([(0, BOX)])]).ece)
