@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from model.cli import SettingsError
 from model.data.dataset import data_hash, read_config, read_split
-from model.data.synthesize import load_library
+from model.data.library import load_library
 from model.data.trainset import TrainSet, collate
 from model.loss import NonFiniteLoss, YoloLoss
 from model.training.average import Average

@@ -1,30 +1,36 @@
 """What a training picture goes through before the network sees it.
 
-The original project measured: geometry and brightness-contrast help; colour jitter and hue hurt,
-because fruit is told apart by its colour. So hue stays, light changes.
+A preset is a YAML list of albumentations transforms with their arguments; those that ship lie in
+``augmentations/``. Mixing pictures with each other (mosaic, mixup, copy-paste) is in ``mix.py``.
 """
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import albumentations as A  # noqa: N812
-import cv2
 import numpy as np
+import yaml
 
-from model.boxes import PAD_GREY, Letterbox
+from model.boxes import Letterbox
+from model.data.dataset import DataError
 
-GREY = (PAD_GREY,) * 3
+FOLDER = Path(__file__).with_name("augmentations")
+PRESETS = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+SIZES = {"max_size", "min_height", "min_width", "height", "width"}  # given as shares of the input
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What happens to training pictures.
+    """How training pictures are changed.
 
-    preset: name of a shipped YAML of transforms, or a path. mosaic, mixup, copy_paste: chance of
-    each a picture, in [0, 1].
+    preset: name of a shipped preset or path of a YAML file of one's own. mosaic, mixup,
+    copy_paste: chance that a picture is mixed with others in this way, in [0, 1].
     """
 
     preset: str = "default"
@@ -34,58 +40,81 @@ class AugmentConfig:
 
 
 @lru_cache
-def training_transform(size: int) -> A.Compose:
-    """The training augmentation to a square of ``size`` pixels; boxes go along as pascal_voc.
+def load_transform(preset: str, size: int) -> A.Compose:
+    """Build a preset for a square input of ``size`` pixels; boxes go along as pascal_voc.
 
-    One object a process and size, since building it costs more than using it; call
-    ``set_random_seed`` before each picture.
+    One object a process, preset and size, since building it costs more than using it; call
+    ``set_random_seed`` before each picture. Raises DataError, naming the file and the transform,
+    for a preset that cannot be built.
     """
+    path = FOLDER / f"{preset}.yaml" if preset in PRESETS else Path(preset)
+    try:
+        steps = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        known = ", ".join(PRESETS)
+        raise DataError(f"{path}: neither a preset ({known}) nor a YAML file ({error})") from error
+    boxes = A.BboxParams(
+        "pascal_voc", label_fields=["class_ids"], min_visibility=0.3, min_area=36, clip=True
+    )
+    transforms = _build_all(steps, size, str(path))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # albumentations warns of arguments of its own making
-        return A.Compose(
-            [
-                A.LongestMaxSize(max_size=int(size * 1.1)),
-                A.PadIfNeeded(
-                    int(size * 1.1), int(size * 1.1), border_mode=cv2.BORDER_CONSTANT, fill=GREY
-                ),
-                A.D4(p=0.6),
-                A.Affine(
-                    scale=(0.45, 1.15),
-                    rotate=(-20, 20),
-                    shear=(-8, 8),
-                    translate_percent=(-0.1, 0.1),
-                    rotate_method="ellipse",
-                    fill=GREY,
-                    p=0.6,
-                ),
-                A.RandomCrop(size, size),
-                A.RandomBrightnessContrast(0.25, 0.25, p=0.5),
-                A.OneOf(
-                    [
-                        A.GaussianBlur(blur_limit=(3, 5)),
-                        A.MotionBlur(blur_limit=(3, 7)),
-                        A.GaussNoise(std_range=(0.01, 0.05)),
-                    ],
-                    p=0.15,
-                ),
-                A.ImageCompression(quality_range=(40, 90), p=0.15),
-            ],
-            bbox_params=A.BboxParams(
-                "pascal_voc", label_fields=["class_ids"], min_visibility=0.3, min_area=36, clip=True
-            ),
-        )
+        warnings.simplefilter("ignore")  # a preset may well move no box
+        return A.Compose(transforms, bbox_params=boxes)
+
+
+def _build_all(steps: Any, size: int, where: str) -> list[Any]:
+    if not isinstance(steps, list):
+        raise DataError(f"{where}: expected a list of '- Transform: {{argument: value}}'")
+    return [_build(step, size, where) for step in steps]
+
+
+def _build(step: Any, size: int, where: str) -> Any:
+    """One transform from ``{Name: {argument: value}}`` or just ``Name``."""
+    step = {step: {}} if isinstance(step, str) else step
+    if not isinstance(step, dict) or len(step) != 1:
+        raise DataError(f"{where}: expected '- Transform: {{argument: value}}', got {step!r}")
+    [(name, arguments)] = step.items()
+    kind = getattr(A, str(name), None)
+    if not (inspect.isclass(kind) and issubclass(kind, (A.BasicTransform, A.BaseCompose))):
+        raise DataError(f"{where}: albumentations has no transform {name!r}")
+    arguments = _arguments(kind, arguments or {}, size, f"{where}: {name}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what albumentations doubts, it does not do as asked
+        try:
+            return kind(**arguments)
+        except (TypeError, ValueError, Warning) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"{where}: {name}: {reason}") from error
+
+
+def _arguments(kind: type, given: Any, size: int, where: str) -> dict[str, Any]:
+    """The arguments for this input size; inner transforms built."""
+    known = set(inspect.signature(kind).parameters)
+    if not isinstance(given, dict) or not set(given) <= known:
+        wrong = ", ".join(map(str, set(given) - known)) if isinstance(given, dict) else repr(given)
+        raise DataError(f"{where}: does not know {wrong}; it takes {', '.join(sorted(known))}")
+    scaled = {k: int(v * size) if k in SIZES else v for k, v in given.items()}
+    scaled = {k: tuple(v) if isinstance(v, list) else v for k, v in scaled.items()}
+    if "transforms" in given:
+        scaled["transforms"] = _build_all(given["transforms"], size, where)
+    return scaled
 
 
 def augment(
-    transform: A.Compose, image: np.ndarray, boxes: np.ndarray
+    transform: A.Compose, image: np.ndarray, boxes: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Apply a transform to a picture and its boxes (N, 5) of class and cxcywh in [0, 1]."""
+    """Apply a transform to a picture and its boxes (N, 5) of class and cxcywh in [0, 1].
+
+    A picture that does not come out as a square of ``size`` pixels is letterboxed into it.
+    """
     height, width = image.shape[:2]
     half = boxes[:, 3:] / 2
     corners = np.concatenate((boxes[:, 1:3] - half, boxes[:, 1:3] + half), axis=1)
     corners = np.clip(corners, 0, 1) * [width, height, width, height]
     out = transform(image=image, bboxes=corners, class_ids=boxes[:, 0])
-    return out["image"], _to_rows(out["bboxes"], out["class_ids"], *out["image"].shape[1::-1])
+    image = out["image"]
+    rows = _to_rows(out["bboxes"], out["class_ids"], *image.shape[1::-1])
+    return (image, rows) if image.shape[:2] == (size, size) else letterbox(image, rows, size)
 
 
 def letterbox(image: np.ndarray, boxes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,9 +10,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model.data.augment import AugmentConfig, augment, training_transform
-from model.data.dataset import Labelled, read_picture
-from model.data.synthesize import SceneConfig, SceneLibrary, compose
+from model.data.augment import AugmentConfig, augment, load_transform
+from model.data.dataset import DataError, Labelled, read_picture
+from model.data.library import SceneLibrary
+from model.data.mix import Picture, mixup, mosaic
+from model.data.synthesize import SceneConfig, compose, paste
 
 SHAPES = ((4, 3), (4, 3), (16, 9), (1, 1))  # what counters' cameras deliver
 
@@ -38,19 +40,24 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
         self.augment = augment or AugmentConfig()
         self.epoch = 0
         self.scenes = SceneConfig()
+        load_transform(self.augment.preset, image_size)  # a bad preset is told now, not in a worker
+        if self.augment.copy_paste and not library:
+            raise DataError(
+                "copy-paste takes its fruit from cut-outs: name their folder (--scenes)"
+            )
 
     def __len__(self) -> int:
         return len(self.samples) + self.composed
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        image, boxes = self.picture(index, rng)
-        transform = training_transform(self.image_size)
+        image, boxes = self._mixed(index, rng)
+        transform = load_transform(self.augment.preset, self.image_size)
         transform.set_random_seed(int(rng.integers(2**31)))
-        image, boxes = augment(transform, image, boxes)
+        image, boxes = augment(transform, image, boxes, self.image_size)
         return to_tensor(image), torch.from_numpy(boxes)
 
-    def picture(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def picture(self, index: int, rng: np.random.Generator) -> Picture:
         """A picture before augmentation, uint8 (H, W, 3) BGR, and its (N, 5) rows."""
         if index < len(self.samples):
             sample = self.samples[index]
@@ -60,6 +67,21 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
         if self.library is None:
             raise IndexError(index)
         return compose(self.library, self.scenes, rng, width, width * down // across)
+
+    def _mixed(self, index: int, rng: np.random.Generator) -> Picture:
+        """The picture, by chance with fruit pasted in or mixed with others of the set."""
+        picture = self.picture(index, rng)
+        if self.library and index < len(self.samples) and rng.random() < self.augment.copy_paste:
+            picture = paste(*picture, self.library, self.scenes, rng)
+        if rng.random() < self.augment.mosaic:
+            others = [self._another(rng) for _ in range(3)]
+            picture = mosaic([picture, *others], int(self.image_size * 1.1), rng)
+        if rng.random() < self.augment.mixup:
+            picture = mixup(picture, self._another(rng), rng)
+        return picture
+
+    def _another(self, rng: np.random.Generator) -> Picture:
+        return self.picture(int(rng.integers(len(self))), rng)
 
 
 def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from model.data.dataset import Labelled
-from model.data.synthesize import SceneConfig, compose, load_library
+from model.data.library import load_library
+from model.data.synthesize import SceneConfig, compose
 from model.evaluate import evaluate, from_files
 from model.runtimes.torch_runtime import TorchDetector
 

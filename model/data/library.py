@@ -1,0 +1,118 @@
+"""What scenes are composed of: cut-out fruit, things that are not for sale, empty surfaces."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+from model.data.dataset import PICTURES, DataError, read_picture
+from model.data.surfaces import plain_surfaces
+
+SIZES_FILE = Path(__file__).with_name("sizes_cm.yaml")
+CUTOUT_PX, BACKGROUND_PX = 512, 1024  # longest sides kept: scenes show no more, memory is finite
+DISTRACTOR = -1  # the class id of things that are in the picture and not for sale
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A fruit without its background: uint8 (H, W, 4) BGRA; class id; mean width in cm.
+
+    Colours are premultiplied by alpha, so that scaling mixes no background into the edge.
+    """
+
+    image: np.ndarray
+    class_id: int
+    size_cm: float
+
+
+@dataclass(frozen=True)
+class SceneLibrary:
+    """What scenes are made of; ``by_class`` holds cut-outs for sale, ``distractors`` the rest."""
+
+    by_class: dict[int, list[Cutout]]
+    distractors: list[Cutout]
+    backgrounds: list[np.ndarray]
+
+
+def load_library(folder: Path, names: tuple[str, ...], split: str) -> SceneLibrary:
+    """Read ``cutouts/NAME/*.png`` (or ``cutouts/NAME_*.png``), ``cutouts_bonus/NAME`` and
+    ``backgrounds/SPLIT`` (or ``backgrounds``) of a folder.
+
+    A ``manifest.csv`` with columns file and split keeps the splits apart; without one every
+    cut-out serves. Without backgrounds plain surfaces are generated, and a line on stderr says so.
+    Raises DataError when there is no cut-out of any name.
+    """
+    allowed = _manifest(folder, split)
+    sizes = yaml.safe_load(SIZES_FILE.read_text(encoding="utf-8"))
+    by_class = {
+        class_id: cutouts
+        for class_id, name in enumerate(names)
+        if (cutouts := _cutouts(folder / "cutouts" / name, class_id, sizes, allowed, folder))
+    }
+    if not by_class:
+        raise DataError(
+            f"{folder}: needs cutouts/NAME/*.png for at least one of {', '.join(names)}"
+        )
+    bonus = sorted((folder / "cutouts_bonus").glob("*"))
+    distractors = [c for d in bonus for c in _cutouts(d, DISTRACTOR, sizes, allowed, folder)]
+    return SceneLibrary(by_class, distractors, _backgrounds(folder / "backgrounds", split))
+
+
+def _backgrounds(folder: Path, split: str) -> list[np.ndarray]:
+    found = _pictures(folder / split) or _pictures(folder)
+    if not found:
+        print(f"{folder}: no pictures there; scenes lie on plain generated tables", file=sys.stderr)
+        return plain_surfaces(split)
+    return [_at_most(read_picture(path), BACKGROUND_PX) for path in found]
+
+
+def _manifest(folder: Path, split: str) -> set[str] | None:
+    path = folder / "manifest.csv"
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["file"] for row in csv.DictReader(file) if row["split"] == split}
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() in PICTURES)
+
+
+def _cutouts(
+    folder: Path, class_id: int, sizes: dict[str, float], allowed: set[str] | None, root: Path
+) -> list[Cutout]:
+    size_cm = float(sizes.get(folder.name, sizes["default"]))
+    found = []
+    for path in _pictures(folder) or sorted(folder.parent.glob(f"{folder.name}_*.png")):
+        if allowed is not None and path.relative_to(root).as_posix() not in allowed:
+            continue
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if image is not None and image.ndim == 3 and image.shape[2] == 4:
+            image = _at_most(premultiply(trim(image)), CUTOUT_PX)
+            found.append(Cutout(image, class_id, size_cm))
+    return found
+
+
+def _at_most(image: np.ndarray, longest_px: int) -> np.ndarray:
+    scale = longest_px / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def trim(image: np.ndarray) -> np.ndarray:
+    """Cut away the fully transparent borders of a uint8 (H, W, 4) picture."""
+    x, y, w, h = cv2.boundingRect((image[:, :, 3] > 16).astype(np.uint8))
+    return np.ascontiguousarray(image[y : y + h, x : x + w])
+
+
+def premultiply(image: np.ndarray) -> np.ndarray:
+    """Multiply the colours of a uint8 (H, W, 4) BGRA picture by its alpha."""
+    alpha = cv2.merge([image[:, :, 3]] * 3)
+    return np.dstack((cv2.multiply(image[:, :, :3].copy(), alpha, scale=1 / 255), image[:, :, 3]))
