@@ -69,7 +69,7 @@ def train(config: TrainConfig, folder: Path, place: Place) -> None:
     trainer.load()
     if place.first:
         folder.mkdir(parents=True, exist_ok=True)
-        write_settings(folder / "args.yaml", config)
+        write_settings(folder / "args.yaml", trainer.config)
         print(trainer, flush=True)
     trainer.run()
     if place.first:

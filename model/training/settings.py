@@ -30,7 +30,9 @@ class TrainConfig:
     data: str = setting("", "data.yaml with names, train and val")
     scenes: str = setting("", "folder with cutouts/ and backgrounds/ to compose scenes from")
     weights: str = setting(
-        "imagenet", "what to start from: imagenet, random, our weights, or Darknet's trunk file"
+        "imagenet",
+        "what to start from: imagenet, random (the trunk then learns from the beginning, at the "
+        "head's rate and with its BatchNorm), a weights file of ours, or Darknet's",
     )
     backbone: str = setting("efficientnet_lite0", "trunk of the network")
     neck: str = setting("slim", "neck and head of the network")
@@ -87,7 +89,7 @@ class TrainConfig:
         for name, known in (("backbone", BACKBONES), ("neck", NECKS)):
             _one_of(name, getattr(self, name), known)
         for name, least in _LEAST.items():
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:  # nor nan
                 raise SettingsError(f"{name} must be at least {least}, got {getattr(self, name)}")
         for name, most in _BELOW.items():
             if getattr(self, name) >= most:
@@ -165,6 +167,13 @@ def _one_of(name: str, value: Any, known: Iterable[Any]) -> Any:
     if value not in known:
         raise SettingsError(f"{name}: unknown {value!r}; choose one of {', '.join(sorted(known))}")
     return value
+
+
+def settled(config: TrainConfig) -> TrainConfig:
+    """The settings as a run uses them: a random trunk has nothing that is worth keeping."""
+    if config.weights != "random":
+        return config
+    return replace(config, frozen_epochs=0, frozen_stages=0, trunk_lr=1.0, trunk_bn="trainable")
 
 
 def read_settings(path: Path) -> dict[str, Any]:

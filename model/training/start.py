@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from model.anchors import coco_anchors, fit_anchors
 from model.cli import SettingsError
+from model.darknet import is_darknet_file, load_darknet_trunk
 from model.data.trainset import TrainSet
 from model.training.settings import TrainConfig, read_settings
 from model.weights import load_weights
@@ -44,7 +45,7 @@ def start(config: TrainConfig, names: Sequence[str], items: TrainSet) -> Start:
 
     Raises SettingsError, WeightsError, or ImportError where a package with weights is missing.
     """
-    if config.weights in ("imagenet", "random"):
+    if config.weights in ("imagenet", "random") or is_darknet_file(Path(config.weights)):
         begun = _new(config, len(names))
     else:
         begun = _continued(config, names)
@@ -61,7 +62,14 @@ def _new(config: TrainConfig, classes: int) -> Start:
     """A new neck and head on a trunk from ImageNet, from a Darknet file, or on a random one."""
     model = YoloV3(classes, config.backbone, config.neck)
     if config.weights == "imagenet":
+        if not model.backbone.imagenet:
+            raise SettingsError(
+                f"there are no ImageNet weights for {config.backbone}; begin with --weights random "
+                "or a Darknet file"
+            )
         model.backbone.load_imagenet()
+    elif config.weights != "random":
+        load_darknet_trunk(model, Path(config.weights))
     trunk = model.backbone
     return Start(
         model, coco_anchors(model.scales), trunk.mean, trunk.std, config.backbone, config.neck

@@ -5,14 +5,73 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from model.cli import SettingsError
+from model.training.meter import Meter
+from model.training.records import Row
+from model.training.schedule import Patience
 
 FILE = "state.pt"
+MAY_CHANGE = {"epochs", "patience", "workers", "save_minutes", "device"}  # when a run goes on
+
+
+@dataclass
+class Progress:
+    """How far a run is: whole epochs, batches of the running one, steps of the optimizer so far.
+
+    patience: the best score and how long ago it was. meter: sums of the running epoch. rows: one
+    for each epoch that is done.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    patience: Patience = field(default_factory=Patience)
+    meter: Meter = field(default_factory=Meter)
+    rows: list[Row] = field(default_factory=list)
+
+    def next_epoch(self, row: Row) -> None:
+        """Close the running epoch with its row."""
+        self.rows.append(row)
+        self.epoch, self.batch, self.meter = self.epoch + 1, 0, Meter()
+
+    @classmethod
+    def read(cls, raw: dict[str, Any]) -> Progress:
+        """Progress again from what ``asdict`` made of it."""
+        patience, meter = Patience(**raw["patience"]), Meter(**raw["meter"])
+        return cls(**(raw | {"patience": patience, "meter": meter}))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes a run this run: its settings, its pictures and scenes, its processes."""
+
+    settings: dict[str, Any]
+    data_hash: str
+    processes: int
+
+    def check(self, folder: Path, begun: Identity) -> None:
+        """SettingsError when a run that began otherwise cannot go on like this."""
+        differs = [
+            name
+            for name, value in begun.settings.items()
+            if name not in MAY_CHANGE and self.settings.get(name) != value
+        ]
+        if differs:
+            raise SettingsError(
+                f"{folder}: began with another {', '.join(differs)}; start a new run for that"
+            )
+        if self.data_hash != begun.data_hash:
+            raise SettingsError(f"{folder}: the data has changed since; start a new run")
+        if self.processes != begun.processes:
+            raise SettingsError(
+                f"{folder}: began with {begun.processes} processes, not {self.processes}"
+            )
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
