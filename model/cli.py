@@ -44,6 +44,17 @@ def positive(text: str) -> int:
     return number
 
 
+def share(text: str) -> float:
+    """An argument that must lie between 0 and 1, such as a confidence."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must lie between 0 and 1")
+    return number
+
+
 def refusing(command: Callable[..., None]) -> Callable[..., None]:
     """Turn the errors a user can cause into one line on stderr and exit status 2."""
 
@@ -53,6 +64,9 @@ def refusing(command: Callable[..., None]) -> Callable[..., None]:
             command(argv)
         except (DataError, SettingsError, WeightsError, NonFiniteLoss) as error:
             print(f"error: {_said(error)}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except OSError as error:
+            print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
             raise SystemExit(2) from None
         except ImportError as error:
             print(f"error: {error}; run 'pip install -r requirements.txt'", file=sys.stderr)

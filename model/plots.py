@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from model.metrics import PictureResult, Reliability, find_hits
@@ -147,12 +148,41 @@ def plot_reliability(measured: Reliability, out: Path) -> None:
 
 
 def plot_labels(boxes: Sequence[np.ndarray], names: Sequence[str], out: Path) -> None:
-    """How many boxes each class has, and how large they are; boxes: (N, 5) rows a picture."""
+    """How many boxes each class has, how large they are and where; boxes: (N, 5) rows a picture."""
     rows = np.concatenate([np.zeros((0, 5)), *boxes])
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.barh(names, np.bincount(rows[:, 0].astype(int), minlength=len(names)))
-    left.set_title("boxes a class")
-    right.scatter(rows[:, 3], rows[:, 4], s=4, alpha=0.3)
-    right.set(title="box sizes", xlabel="width", ylabel="height", xlim=(0, 1), ylim=(0, 1))
+    figure = Figure(figsize=(14, max(4.2, 0.22 * len(names))), layout="constrained")
+    bars, sizes, places = figure.subplots(1, 3)
+    drawn = bars.barh(names, np.bincount(rows[:, 0].astype(int), minlength=len(names)))
+    bars.bar_label(drawn, padding=3, fontsize=8)
+    bars.set(title="boxes a class", ylim=(len(names) - 0.4, -0.6))
+    bars.margins(x=0.12)
+    sizes.scatter(rows[:, 3], rows[:, 4], s=4, alpha=0.3)
+    sizes.set(title="sizes of boxes", xlabel="width", ylabel="height", xlim=(0, 1), ylim=(0, 1))
+    count, *_ = np.histogram2d(rows[:, 2], rows[:, 1], bins=40, range=((0, 1), (0, 1)))
+    # most pictures show one fruit in the middle, which would leave all else black
+    heat = places.imshow(count, cmap="cividis", extent=(0, 1, 1, 0), norm=PowerNorm(0.4))
+    figure.colorbar(heat, ax=places, shrink=0.8, label="boxes")
+    places.grid(visible=False)
+    places.set(title="centres of boxes", xlabel="x", ylabel="y")
+    figure.savefig(out)
+
+
+def plot_anchors(
+    sizes: np.ndarray, before: np.ndarray, after: np.ndarray, history: np.ndarray, out: Path
+) -> None:
+    """Boxes' sizes (N, 2) with two sets of anchors (…, 2), and the mean best IoU while fitting."""
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    scatter, curve = figure.subplots(1, 2)
+    scatter.scatter(*sizes.T, s=4, alpha=0.25, color="grey", label="boxes")
+    for anchors, name, marker, colour in (
+        (before, "COCO's", "X", COLOURS[1]),
+        (after, "fitted", "o", COLOURS[0]),
+    ):
+        scatter.scatter(
+            *anchors.reshape(-1, 2).T, s=70, marker=marker, color=colour, ec="white", label=name
+        )
+    scatter.set(xlabel="width / input", ylabel="height / input", xlim=(0, 1.02), ylim=(0, 1.02))
+    scatter.legend()
+    curve.plot(np.arange(1, len(history) + 1), history)
+    curve.set(xlabel="round", ylabel="mean best IoU")
     figure.savefig(out)
