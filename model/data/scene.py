@@ -73,12 +73,14 @@ class Scene:
         """Darken what lies around a thing."""
         light, border = shadow(sprite[:, :, 3], self.light)
         ground, light = window(self.canvas, light, spot[0] - border, spot[1] - border)
-        ground[:] = _dimmed(ground, light)
+        if ground.size:
+            ground[:] = _dimmed(ground, light)
 
     def lay(self, sprite: np.ndarray, spot: tuple[int, int]) -> None:
         """Blend a thing over the picture; boxes do not change."""
         ground, part = window(self.canvas, sprite, *spot)
-        ground[:] = cv2.add(_dimmed(ground, 255 - part[:, :, 3]), part[:, :, :3].copy())
+        if ground.size:  # nothing of what lies beside the picture
+            ground[:] = cv2.add(_dimmed(ground, 255 - part[:, :, 3]), part[:, :, :3].copy())
 
     def hide(self, sprite: np.ndarray) -> bool:
         """Cover fruit with something as large as the picture, unless it hides half of one.
