@@ -9,7 +9,7 @@ import torch
 
 from model.anchors import coco_anchors
 from model.weights import WeightsInfo, save_weights
-from model.yolov3 import YoloV3
+from model.yolov3 import NECKS, YoloV3
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data"
@@ -17,13 +17,16 @@ DEFAULT_WEIGHTS = ROOT / "weights" / "default.safetensors"
 NAMES = ("apple", "orange", "pear")
 
 
-def info(names: tuple[str, ...] = NAMES, image_size: int = 96, **more: object) -> WeightsInfo:
+def info(
+    names: tuple[str, ...] = NAMES, image_size: int = 96, neck: str = "slim", **more: object
+) -> WeightsInfo:
+    anchors = coco_anchors(len(NECKS[neck][0]))
     fields: dict = {
         "names": names,
-        "anchors": tuple(tuple(map(tuple, scale)) for scale in coco_anchors().tolist()),
+        "anchors": tuple(tuple(map(tuple, scale)) for scale in anchors.tolist()),
         "image_size": image_size,
         "backbone": "efficientnet_lite0",
-        "neck": "slim",
+        "neck": neck,
         "mean": (127 / 255,) * 3,
         "std": (128 / 255,) * 3,
         "confidence": 0.5,
@@ -36,7 +39,7 @@ def random_weights(folder: Path, seed: int = 0, **more: object) -> Path:
     torch.manual_seed(seed)
     described = info(**more)
     path = folder / "random.safetensors"
-    save_weights(path, YoloV3(len(described.names)), described)
+    save_weights(path, YoloV3(len(described.names), described.backbone, described.neck), described)
     return path
 
 
