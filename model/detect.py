@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from model.cli import existing_file, refusing
+from model.cli import existing_file, refusing, share
 from model.data.dataset import PICTURES, DataError, read_picture
-from model.detector import Detection, load_detector
+from model.detector import Detection, Detector, load_detector
+from model.drawing import labelled_box, save_jpeg
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,36 @@ class SourceFrame:
     image: np.ndarray
 
 
-def frames(sources: list[Path]) -> Iterator[SourceFrame]:
-    """Every picture of the sources, folders in name order; DataError on one that is unreadable."""
+def files(sources: Sequence[Path]) -> list[Path]:
+    """The pictures and videos of the sources, a folder's pictures in name order.
+
+    Raises DataError for a source that is missing and a folder without pictures.
+    """
+    found = []
     for source in sources:
-        if source.is_dir():
-            found = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURES)
-            if not found:
-                raise DataError(f"{source}: no pictures there")
-            yield from frames(found)
-        elif not source.exists():
+        if not source.exists():
             raise DataError(f"{source}: no such file or folder")
-        elif source.suffix.lower() in PICTURES:
-            yield SourceFrame(str(source), 0, read_picture(source))
-        else:
-            yield from _video(source)
+        inside = _pictures(source) if source.is_dir() else [source]
+        if not inside:
+            raise DataError(f"{source}: no pictures there")
+        found += inside
+    return found
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+
+
+def frames(path: Path) -> Iterator[SourceFrame]:
+    """The one picture of a file, or a video's frames; DataError when it cannot be read."""
+    if path.suffix.lower() not in PICTURES:
+        yield from _video(path)
+        return
+    try:
+        image = read_picture(path)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    yield SourceFrame(str(path), 0, image)
 
 
 def _video(source: Path) -> Iterator[SourceFrame]:
@@ -85,15 +102,10 @@ def as_row(frame: SourceFrame, detections: list[Detection]) -> dict:
 
 
 def draw(image: np.ndarray, detections: list[Detection]) -> np.ndarray:
-    """A copy of the picture with boxes, names and scores."""
+    """A copy of the picture with boxes, names and scores, the best on top."""
     out = image.copy()
-    thick = max(1, round(max(image.shape) / 400))
     for d in reversed(detections):
-        x1, y1, x2, y2 = map(round, d.box_xyxy)
-        cv2.rectangle(out, (x1, y1), (x2, y2), (40, 200, 40), thick)
-        label, at = f"{d.key} {d.score:.2f}", (x1 + 3, max(y1 + 16, 16))
-        cv2.putText(out, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA)
-        cv2.putText(out, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        labelled_box(out, d.box_xyxy, f"{d.key} {d.score:.2f}")
     return out
 
 
@@ -103,36 +115,51 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="picture, folder, video")
     p.add_argument("--weights", type=existing_file, required=True, help="safetensors file")
     p.add_argument("--runtime", default="auto", choices=("auto", "openvino", "torch"))
-    p.add_argument("--conf", type=float, help="lowest score kept (default: the weights' own)")
+    p.add_argument("--conf", type=share, help="lowest score kept (default: the weights' own)")
     p.add_argument("--json", type=Path, help="write JSON lines here (default: stdout)")
     p.add_argument("--save", type=Path, metavar="DIR", help="write pictures with boxes here")
     return p
 
 
-def run(args: argparse.Namespace, out: TextIO) -> None:
-    """Detect in every frame and write its row."""
-    detector = load_detector(args.weights, args.runtime)
-    if args.save:
-        args.save.mkdir(parents=True, exist_ok=True)
-    for frame in tqdm(frames(args.sources), unit="img", desc="detect"):
-        detections = detector.detect(frame.image, args.conf)
-        out.write(json.dumps(as_row(frame, detections)) + "\n")
-        if args.save:
-            name = f"{Path(frame.source).stem}_{frame.frame:06d}.jpg"
-            cv2.imwrite(str(args.save / name), draw(frame.image, detections))
+def run(args: argparse.Namespace, paths: Sequence[Path], detector: Detector, out: TextIO) -> bool:
+    """Detect in every frame and write its row; False when a file could not be read.
+
+    Such a file is named on stderr and left out; the others keep their rows.
+    """
+    written, complete = 0, True
+    with tqdm(unit="img", desc="detect", disable=None) as bar:
+        for path in paths:
+            try:
+                for frame in frames(path):
+                    detections = detector.detect(frame.image, args.conf)
+                    out.write(json.dumps(as_row(frame, detections)) + "\n")
+                    if args.save:
+                        name = f"{written:06d}_{path.stem}.jpg"
+                        save_jpeg(args.save / name, draw(frame.image, detections))
+                    written += 1
+                    bar.update()
+            except DataError as error:
+                bar.write(f"error: {error}", file=sys.stderr)
+                complete = False
+    return complete
 
 
 @refusing
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parser().parse_args(argv)
-    if args.conf is not None and not 0 < args.conf < 1:
-        raise DataError(f"--conf must lie between 0 and 1, got {args.conf}")
+    paths = files(args.sources)
+    detector = load_detector(args.weights, args.runtime)
+    if args.save:
+        args.save.mkdir(parents=True, exist_ok=True)
     if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
         with args.json.open("w", encoding="utf-8") as out:
-            run(args, out)
+            complete = run(args, paths, detector, out)
     else:
-        run(args, sys.stdout)
+        complete = run(args, paths, detector, sys.stdout)
+    if not complete:
+        raise SystemExit(2)
 
 
 if __name__ == "__main__":

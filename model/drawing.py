@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
@@ -42,3 +44,8 @@ def labelled_box(
     top = max(0, min(y1 - down, rows - down))
     cv2.rectangle(image, (left, top), (left + across, top + down), colour, cv2.FILLED)
     write(image, label, (left + 3, top + height), height, WHITE)
+
+
+def save_jpeg(path: Path, image: np.ndarray) -> None:
+    """Write a uint8 (H, W, 3) BGR picture; OSError where that cannot be done."""
+    path.write_bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())

@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 from tqdm import tqdm
 
-from model.cli import existing_file, refusing
+from model.cli import existing_file, refusing, share
 from model.data.dataset import DataError, Labelled, read_config, read_picture, read_split
 from model.detector import Detector, load_detector
 from model.metrics import (
@@ -120,8 +120,8 @@ def measure(detector: Detector, image: np.ndarray, boxes: np.ndarray) -> Picture
 def from_files(
     samples: list[Labelled], quiet: bool = False
 ) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Read labelled pictures one after the other, with a progress bar."""
-    for sample in tqdm(samples, unit="img", desc="evaluate", disable=quiet):
+    """Read labelled pictures one after the other, with a progress bar on a terminal."""
+    for sample in tqdm(samples, unit="img", desc="evaluate", disable=quiet or None):
         yield read_picture(sample.path), sample.boxes
 
 
@@ -161,7 +161,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=existing_file, required=True, help="data.yaml")
     p.add_argument("--split", default="val", choices=("train", "val", "test"))
     p.add_argument("--runtime", default="auto", choices=("auto", "openvino", "torch"))
-    p.add_argument("--conf", type=float, help="confidence for baskets (default: the weights' own)")
+    p.add_argument("--conf", type=share, help="confidence for baskets (default: the weights' own)")
+    p.add_argument(
+        "--bad", default="refuse", choices=("refuse", "skip"), help="what to do with bad pictures"
+    )
     p.add_argument("--json", type=Path, help="write the summary here")
     p.add_argument("--save", type=Path, metavar="DIR", help="write plots and the mistakes here")
     return p
@@ -177,7 +180,7 @@ def main(argv: list[str] | None = None) -> None:
         raise DataError(
             f"{args.data}: names {config.names} differ from the weights' {detector.names}"
         )
-    samples = read_split(config, args.split)
+    samples = read_split(config, args.split, args.bad)
     evaluation = evaluate(detector, from_files(samples), args.conf)
     print(as_table(evaluation.summary))
     if args.json:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from model.data.dataset import Labelled, read_picture
-from model.drawing import BLUE, VERMILLION, labelled_box, text_width, write
+from model.drawing import BLUE, VERMILLION, labelled_box, save_jpeg, text_width, write
 from model.metrics import Mistake, PictureMistakes, PictureResult, describe, worst_pictures
 
 VIEW = (400, 300)  # width and height of one view, pixels
@@ -42,7 +42,7 @@ def write_mistake_pages(
             for w in worst[start : start + ACROSS * DOWN]
         ]
         pages.append(folder / f"mistakes_{len(pages) + 1:02d}.jpg")
-        _save(_page(panels), pages[-1])
+        save_jpeg(pages[-1], _page(panels))
     return pages
 
 
@@ -129,8 +129,3 @@ def _page(panels: list[np.ndarray]) -> np.ndarray:
         top, left = GAP + number // across * step[0], GAP + number % across * step[1]
         page[top : top + height, left : left + width] = drawn
     return page
-
-
-def _save(image: np.ndarray, path: Path) -> None:
-    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    path.write_bytes(jpeg.tobytes())
