@@ -120,7 +120,7 @@ class YoloLoss(nn.Module):
         total = {name: value / divisor for name, value in total.items()}
         loss = torch.stack([getattr(self.config, k) * value for k, value in total.items()]).sum()
         if not torch.isfinite(loss):
-            parts = ", ".join(f"{name} {float(value):g}" for name, value in total.items())
+            parts = ", ".join(f"{name} {value.item():g}" for name, value in total.items())
             raise NonFiniteLoss(f"the loss is not finite ({parts}); lower the learning rate")
         return {"loss": loss, **{name: value.detach() for name, value in total.items()}}
 
