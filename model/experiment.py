@@ -11,7 +11,6 @@ table. ``--config`` lays other settings under all variants, as for a short versi
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import subprocess
@@ -49,7 +48,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The last scores of a variant's finished runs, a list a column, and runs that broke off."""
+    """The scores of a variant's finished runs, a list a column, and runs that broke off."""
 
     scores: Mapping[str, Sequence[float]]
     failed: int = 0
@@ -85,16 +84,13 @@ def run_folder(out: Path, config: TrainConfig) -> Path:
     return out / "runs" / hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def last_scores(folder: Path, epochs: int) -> dict[str, float] | None:
-    """The scores of a finished run's last epoch; None for a run that is not finished."""
-    path = folder / "results.csv"
+def final_scores(folder: Path) -> dict[str, float] | None:
+    """The scores on val of a finished run's best weights; None for a run that is not finished."""
+    path = folder / "metrics.json"
     if not path.exists():
         return None
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or int(rows[-1]["epoch"]) < epochs:
-        return None
-    return {column: float(rows[-1][column]) for column in COLUMNS}
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    return {column: float(measured[column]) for column in COLUMNS}
 
 
 def train(folder: Path, config: TrainConfig) -> bool:
@@ -119,9 +115,9 @@ def run_study(study: Study, shared: Mapping[str, Any], out: Path) -> dict[str, O
         config = configs[variant, seed]
         folder = run_folder(out, config)
         print(f"{study.name} {number}/{len(jobs)}: {variant}, seed {seed}", flush=True)
-        scores = last_scores(folder, config.epochs)
+        scores = final_scores(folder)
         if scores is None and train(folder, config):
-            scores = last_scores(folder, config.epochs)
+            scores = final_scores(folder)
         before = outcomes.get(variant, Outcome({column: [] for column in COLUMNS}))
         outcomes[variant] = (
             Outcome(before.scores, before.failed + 1)

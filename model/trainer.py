@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
@@ -70,6 +72,9 @@ class Trainer:
         config, data = self.config, read_config(Path(self.config.data))
         self.names = data.names
         samples, val = read_split(data, "train"), read_split(data, "val")
+        chance = np.random.default_rng(config.seed)
+        kept = chance.permutation(len(samples))[: math.ceil(len(samples) * config.share)]
+        samples = [samples[i] for i in sorted(kept)]
         library = load_library(Path(config.scenes), data.names, "train") if config.scenes else None
         composed = round(len(samples) * config.composed)
         self.items = TrainSet(

@@ -68,6 +68,7 @@ class TrainConfig:
     )
     ema: float = setting(0.999, "decay of the averaged weights; 0 keeps no average")
     multi_scale: float = setting(0.0, "batches vary in size by up to this share")
+    share: float = setting(1.0, "share of the training photographs that is used, drawn by the seed")
     composed: float = setting(1.0, "scenes composed for each real picture, with --scenes")
     val_scenes: int = setting(120, "composed scenes to validate on, with --scenes")
     best: Literal["map", "cacc"] = setting("map", "score whose best epoch is kept")
@@ -84,13 +85,15 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        if self.image_size < 32 or self.image_size % 32:
-            raise SettingsError(f"image_size must be a multiple of 32, got {self.image_size}")
+        if self.image_size < 64 or self.image_size % 32:
+            raise SettingsError(f"image_size must be a multiple of 32 from 64 on, got {self.image_size}")
         for name, known in (("backbone", BACKBONES), ("neck", NECKS)):
             _one_of(name, getattr(self, name), known)
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:  # nor nan
                 raise SettingsError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 < self.share <= 1:
+            raise SettingsError(f"share must lie in 0…1, above 0, got {self.share}")
         for name, most in _BELOW.items():
             if getattr(self, name) >= most:
                 raise SettingsError(f"{name} must be below {most}, got {getattr(self, name)}")
