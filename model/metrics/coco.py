@@ -12,6 +12,7 @@ import numpy as np
 from model.metrics.results import PictureResult
 
 MAX_DETECTIONS = 100  # COCO's own limit: the best boxes of a picture and class, others are dropped
+COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10))
 SIZES = ("small", "medium", "large")  # COCO: under 32², to 96², over 96² pixels of the picture
 
 
@@ -56,8 +57,8 @@ def zone_ap50(results: Sequence[PictureResult], classes: int) -> dict[str, float
     Source: Zheng et al., "Zone Evaluation" (TPAMI 2024), with the two zones parted at 0.25.
     """
     return {
-        "border": _mean(_precision([_zone(r, False) for r in results], classes)[0, ..., 0]),
-        "centre": _mean(_precision([_zone(r, True) for r in results], classes)[0, ..., 0]),
+        name: _mean(_precision([_zone(r, central) for r in results], classes, (0.5,))[..., 0])
+        for name, central in (("border", False), ("centre", True))
     }
 
 
@@ -77,8 +78,10 @@ def _mean(precision: np.ndarray) -> float:
     return float(valid.mean()) if valid.size else float("nan")
 
 
-def _precision(results: Sequence[PictureResult], classes: int) -> np.ndarray:
-    """COCO's precision (10 IoUs, 101 recalls, classes, all + 3 sizes); -1 where is no truth."""
+def _precision(
+    results: Sequence[PictureResult], classes: int, ious: Sequence[float] = COCO_IOUS
+) -> np.ndarray:
+    """COCO's precision (IoUs, 101 recalls, classes, all + 3 sizes); -1 where is no truth."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     truth: list[dict] = []
@@ -94,6 +97,7 @@ def _precision(results: Sequence[PictureResult], classes: int) -> np.ndarray:
     with contextlib.redirect_stdout(io.StringIO()):
         both = [COCO(common | {"annotations": boxes}) for boxes in (truth, found)]
         judge = COCOeval_faster(*both, "bbox")
+        judge.params.iouThrs = np.asarray(ious)
         judge.params.maxDets = [MAX_DETECTIONS]
         judge.evaluate()
         judge.accumulate()

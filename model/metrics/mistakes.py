@@ -64,10 +64,11 @@ def picture_mistakes(number: int, result: PictureResult, confidence: float) -> P
     kept, taken = match_baskets(result, confidence)
     free = np.ones(len(result.truth_class), bool)
     free[taken[taken >= 0]] = False
+    overlaps = iou_xyxy(result.found_xyxy[kept], result.truth_xyxy)
     wrong = []
-    for box, true in zip(kept, taken, strict=True):
+    for box, true, overlap in zip(kept, taken, overlaps, strict=True):
         if true < 0:
-            wrong.append(_unmatched(result, int(box), free))
+            wrong.append(_unmatched(result, int(box), overlap, free))
         elif result.truth_class[true] != result.found_class[box]:
             wrong.append(Mistake("name", int(true), int(box)))
     wrong += [Mistake("missed", int(true), None) for true in np.flatnonzero(free)]
@@ -80,9 +81,8 @@ def picture_mistakes(number: int, result: PictureResult, confidence: float) -> P
     )
 
 
-def _unmatched(result: PictureResult, box: int, free: np.ndarray) -> Mistake:
+def _unmatched(result: PictureResult, box: int, overlap: np.ndarray, free: np.ndarray) -> Mistake:
     """Name a box that took no true one; a true box that it nearly meets is no longer ``free``."""
-    overlap = iou_xyxy(result.found_xyxy[[box]], result.truth_xyxy)[0]
     near = np.where(free, overlap, 0)
     if near.max(initial=0) >= NEAR_IOU:
         true = int(near.argmax())
