@@ -5,13 +5,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint unit browser clean
+.PHONY: run test lint unit browser database clean
 
 run: .venv/run
 	@echo "run: serving http://$${CHECKOUT_HOST:-127.0.0.1}:$${CHECKOUT_PORT:-8000} (Ctrl+C stops)"
 	@exec $(BIN)/gunicorn -c gunicorn.conf.py wsgi:app
 
-test: .venv/test browser lint unit
+test: .venv/test browser database lint unit
 
 .venv/created:
 	@echo "setup: creating .venv"
@@ -25,7 +25,7 @@ test: .venv/test browser lint unit
 	@$(PIP) -r requirements.txt
 	@touch $@
 
-.venv/test: .venv/run requirements-dev.txt
+.venv/test: .venv/run requirements-dev.txt requirements-postgresql.txt
 	@echo "setup: installing what the tests need"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
@@ -36,6 +36,13 @@ browser:
 	  if [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk >/dev/null; \
 	  else echo "error: no Chromium; install it (apt-get install chromium) and run again"; exit 2; fi; }
+
+database:
+	@command -v postgres >/dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || { \
+	  echo "setup: installing PostgreSQL for the database tests"; \
+	  if [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
+	  else echo "error: no PostgreSQL; install it (apt-get install postgresql) and run again"; exit 2; fi; }
 
 lint:
 	@echo "lint: ruff"

@@ -86,6 +86,13 @@ class InvalidPayment(CheckoutError):
     code = "invalid_payment"
 
 
+class InvalidRefund(CheckoutError):
+    """A refund of nothing, of what was not paid, or of more than was paid."""
+
+    code = "invalid_refund"
+    http_status = 409
+
+
 class OrderNotFound(CheckoutError):
     """No order has this id."""
 

@@ -143,6 +143,6 @@ def _database_url(value: str) -> str:
     scheme = urlsplit(value).scheme.partition("+")[0]
     if scheme not in DATABASES:
         raise SettingsError(
-            "CHECKOUT_DATABASE_URL: use an address that begins sqlite:/// or postgresql+psycopg://"
+            "CHECKOUT_DATABASE_URL: use an address that begins sqlite:/// or postgresql://"
         )
     return value

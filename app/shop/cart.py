@@ -75,6 +75,10 @@ class CartSnapshot:
     unpriced: tuple[str, ...]
     order_id: int | None = None
 
+    def quantity(self, line_id: str) -> int:
+        """How many fruits a line has; 0 when it is not there."""
+        return sum(line.quantity for line in self.lines if line.id == line_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Correction:

@@ -1,7 +1,7 @@
 """One lane's checkout: the owner of its cart and of its current order, behind one lock.
 
 open ── pay ──▶ awaiting_payment ── confirm ──▶ paid ── counter seen empty, at rest ──▶ open
-  ▲────────────── cancel ───────────────┘
+  ▲────────── cancel, expire ───────────┘
 
 While an order waits or is paid, the snapshot is frozen as the customer saw it. The basket itself
 goes on following the camera behind it, so that cancelling returns to what lies on the counter.
@@ -11,18 +11,19 @@ The store is written before anything changes here: when it raises, nothing has h
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from app.errors import (
     CannotPay,
     CartFrozen,
+    IllegalTransition,
     InvalidPayment,
     OrderNotFound,
     StoreUnavailable,
@@ -31,17 +32,27 @@ from app.errors import (
 from app.shop.cart import Cart, CartSnapshot
 from app.shop.catalog import Catalog
 from app.shop.order import Order, OrderStatus, OrderStore, order_from
+from app.shop.payment import STANDARD_METHODS, Methods, Proof, check_request
 
 CameraState = Literal["ok", "stale", "down"]
 Subscriber = Callable[[CartSnapshot, Order | None], None]
+Note = Callable[[str, str, Mapping[str, object]], None]
 
 ABANDONED_AFTER_S = 120.0  # an empty, untouched counter: the next customer starts afresh
 PAID_SHOWN_S = 4.0  # time to read the order number, even when the counter is empty already
-MAX_KEY_LENGTH = 100
-METHOD = re.compile(r"[a-z][a-z0-9_]{0,31}")
+EXPIRY_RETRY_S = 1.0  # how soon an expiry that the store refused is tried again
 EVENTS_KEPT = 64  # a snapshot holds the whole state, so a slow subscriber may miss old ones
 
 log = logging.getLogger("checkout.shop")
+
+
+def utc_now() -> datetime:
+    """The moment now, in UTC."""
+    return datetime.now(UTC)
+
+
+def keep_no_note(_actor: str, _event: str, _details: Mapping[str, object]) -> None:
+    """Where no journal is kept."""
 
 
 class Checkout:
@@ -53,13 +64,19 @@ class Checkout:
         catalog: Catalog,
         orders: OrderStore,
         clock: Callable[[], float] = time.monotonic,
+        methods: Methods = STANDARD_METHODS,
+        note: Note = keep_no_note,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         """Resume the lane's unfinished order, if the store has one.
 
-        clock: seconds that never go back. Until the first report the camera counts as down and
-        the scene as not at rest. Raises StoreUnavailable.
+        clock: seconds that never go back. methods: the ways to pay. note: takes down (actor,
+        event, details) of what people changed in the basket; must neither wait nor raise. now: UTC,
+        for what must outlast a restart. Until the first report the camera counts as down and the
+        scene as not at rest. Raises StoreUnavailable.
         """
         self._lane, self._catalog, self._orders, self._clock = lane, catalog, orders, clock
+        self._methods, self._note, self._now = methods, note, now
         self._lock = threading.Lock()
         self._events: deque[tuple[CartSnapshot, Order | None]] = deque(maxlen=EVENTS_KEPT)
         self._subscribers: list[Subscriber] = []
@@ -70,6 +87,7 @@ class Checkout:
         self._order: Order | None = None
         self._emptied = False
         self._paid_at_s = self._busy_at_s = clock()
+        self._expiry_from_s = 0.0
         # Calendar ms: a version seen before a restart never fits another basket by chance.
         self._snapshot = self._cart.snapshot(lane, time.time_ns() // 1_000_000, catalog)
         self._resume(orders.unfinished(lane))
@@ -123,25 +141,31 @@ class Checkout:
         with self._lock:
             return self._snapshot
 
-    def add_item(self, key: str, quantity: int) -> CartSnapshot:
+    def add_item(self, key: str, quantity: int, actor: str = "customer") -> CartSnapshot:
         """Add 1…99 missed fruits by hand. Raises CartFrozen, InvalidQuantity, UnknownItem."""
-        return self._edit(lambda cart: cart.add(key, quantity, self._catalog))
+        return self._edit(
+            f"manual:{key}", lambda cart: cart.add(key, quantity, self._catalog), actor
+        )
 
-    def change_line(self, line_id: str, quantity: int) -> CartSnapshot:
+    def change_line(self, line_id: str, quantity: int, actor: str = "customer") -> CartSnapshot:
         """Set a line to 0…99. Raises CartFrozen, InvalidQuantity, LineNotFound."""
-        return self._edit(lambda cart: cart.change(line_id, quantity))
+        return self._edit(line_id, lambda cart: cart.change(line_id, quantity), actor)
 
-    def remove_line(self, line_id: str) -> CartSnapshot:
+    def remove_line(self, line_id: str, actor: str = "customer") -> CartSnapshot:
         """Take a line out of the basket. Raises CartFrozen, LineNotFound."""
-        return self.change_line(line_id, 0)
+        return self.change_line(line_id, 0, actor)
 
-    def _edit(self, change: Callable[[Cart], Cart]) -> CartSnapshot:
+    def _edit(self, line_id: str, change: Callable[[Cart], Cart], actor: str) -> CartSnapshot:
         with self._changing():
             if self._order is not None:
                 raise CartFrozen("The basket is being paid: cancel the payment to change it.")
+            before = self._snapshot.quantity(line_id)
             self._cart = change(self._cart)
             self._busy_at_s = self._clock()
             self._refresh()
+            after = self._snapshot.quantity(line_id)
+            event = "line_removed" if not after else "line_changed" if before else "line_added"
+            self._note(actor, event, {"line": line_id, "from": before, "to": after})
             return self._snapshot
 
     # The sale
@@ -158,7 +182,7 @@ class Checkout:
         returns the order that it made. Raises InvalidPayment, VersionConflict, CartFrozen,
         CannotPay, StoreUnavailable.
         """
-        check_request(method, idempotency_key)
+        way = check_request(method, idempotency_key, self._methods)
         with self._changing():
             order = self._orders.find_by_key(idempotency_key)
             if order is not None and order.lane != self._lane:
@@ -166,7 +190,7 @@ class Checkout:
             if order is None:
                 self._check_payable(cart_version)
                 order = self._orders.create(
-                    order_from(self._snapshot, self._catalog, self._cart, method, idempotency_key)
+                    order_from(self._snapshot, self._catalog, self._cart, way, idempotency_key)
                 )
                 log_move(order)
             # A known key with nothing frozen: the store kept the order, but its answer got lost.
@@ -175,13 +199,24 @@ class Checkout:
                 self._refresh()
             return order
 
-    def confirm(self, order_id: int, actor: str) -> Order:
+    def confirm(
+        self, order_id: int, actor: str, proof: Proof | None = None, method: str | None = None
+    ) -> Order:
         """Note that ``actor`` has the money: committed to the store before any screen says paid.
 
+        proof: what the method asks for. method: how it was paid; None: as the customer chose.
         Confirming a paid order again returns it. Raises OrderNotFound, IllegalTransition,
-        StoreUnavailable.
+        InvalidPayment, StoreUnavailable.
         """
-        return self._finish(order_id, OrderStatus.PAID, actor)
+
+        def settle(order: Order) -> Order:
+            way = self._methods.get(method or order.method)
+            if way is None:
+                raise InvalidPayment(f"Pay by one of: {', '.join(self._methods)}.")
+            payment = way.accept(order.total_minor, proof or Proof(), actor)
+            return self._orders.confirm(order_id, payment)
+
+        return self._finish(order_id, OrderStatus.PAID, settle)
 
     def cancel(self, order_id: int, actor: str = "customer") -> Order:
         """Give up a payment and return to the basket, with its corrections, as it lies there now.
@@ -189,7 +224,25 @@ class Checkout:
         Cancelling twice returns the order. Raises OrderNotFound, IllegalTransition once paid,
         StoreUnavailable.
         """
-        return self._finish(order_id, OrderStatus.CANCELLED, actor)
+        cancelled = OrderStatus.CANCELLED
+        return self._finish(
+            order_id, cancelled, lambda _: self._orders.end(order_id, cancelled, actor)
+        )
+
+    def expire(self) -> None:
+        """End a payment that took too long; call it every second or so, it is cheap.
+
+        A store that does not answer is asked again later; another process may have been faster.
+        """
+        order, now_s = self.current_order(), self._clock()
+        if order is None or not order.overdue(self._now()) or now_s < self._expiry_from_s:
+            return
+        self._expiry_from_s = now_s + EXPIRY_RETRY_S
+        order_id, expired = order.id or 0, OrderStatus.EXPIRED
+        try:
+            self._finish(order_id, expired, lambda _: self._orders.end(order_id, expired, "clock"))
+        except (StoreUnavailable, IllegalTransition) as error:
+            log.warning("order_expiry_failed number=%s reason=%s", order.number, error)
 
     def counter_cleared(self) -> CartSnapshot:
         """End a paid sale at once, on the clerk's word that its goods are gone.
@@ -198,7 +251,7 @@ class Checkout:
         nothing changes.
         """
         with self._changing():
-            if self._order is not None and self._order.status is OrderStatus.PAID:
+            if self._order is not None and self._order.sold:
                 self._release(self._order)
                 self._refresh()
             return self._snapshot
@@ -219,21 +272,33 @@ class Checkout:
         elif not self._settled:
             raise CannotPay("not_settled", "Wait until the fruit lies still.")
 
-    def _finish(self, order_id: int, status: OrderStatus, actor: str) -> Order:
+    def _finish(
+        self, order_id: int, status: OrderStatus, finish: Callable[[Order], Order]
+    ) -> Order:
+        """Let ``finish`` bring an order of this lane to ``status``, unless it is there already."""
         with self._changing():
             order = self._orders.get(order_id)
             if order.lane != self._lane:
                 raise OrderNotFound(f"Lane {self._lane} has no order {order_id}.")
-            if order.status is not status:
-                order = self._orders.set_status(order_id, status, actor)
-                log_move(order)
-            shown = self._order
-            if shown is not None and shown.id == order_id and shown.status is not order.status:
-                self._order = order if order.status is OrderStatus.PAID else None
-                self._emptied = False
-                self._paid_at_s = self._busy_at_s = self._clock()
-                self._refresh(about=order)
+            if order.status is not status and not (status is OrderStatus.PAID and order.sold):
+                try:
+                    order = finish(order)
+                    log_move(order)
+                except IllegalTransition:
+                    self._follow(self._orders.get(order_id))
+                    raise
+            self._follow(order)
             return order
+
+    def _follow(self, order: Order) -> None:
+        """Show that the current order went on, here or in another process."""
+        shown = self._order
+        if shown is None or shown.id != order.id or shown.status is order.status:
+            return
+        self._order = order if order.sold else None
+        self._emptied = False
+        self._paid_at_s = self._busy_at_s = self._clock()
+        self._refresh(about=order)
 
     # Inside the lock
 
@@ -246,7 +311,7 @@ class Checkout:
         if self._order is None:
             if now_s - self._busy_at_s >= ABANDONED_AFTER_S:
                 self._cart = Cart()
-        elif self._order.status is OrderStatus.PAID:
+        elif self._order.sold:
             self._emptied = self._emptied or empty
             if self._emptied and now_s - self._paid_at_s >= PAID_SHOWN_S:
                 self._release(self._order)
@@ -284,9 +349,11 @@ class Checkout:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        with self._lock:
-            yield
-        self._deliver()
+        try:
+            with self._lock:
+                yield
+        finally:
+            self._deliver()
 
     def _deliver(self) -> None:
         """Hand out what is waiting; one thread at a time, so that the order is kept."""
@@ -303,16 +370,6 @@ class Checkout:
                     log.exception("subscriber_failed")
             with self._lock:
                 self._delivering = False
-
-
-def check_request(method: object, idempotency_key: object) -> None:
-    """Raise InvalidPayment unless method and key have the form that ``pay`` states."""
-    if not isinstance(method, str) or not METHOD.fullmatch(method):
-        raise InvalidPayment("The payment method must be a short lower-case word.")
-    if not isinstance(idempotency_key, str) or not idempotency_key.strip():
-        raise InvalidPayment("The payment needs an idempotency key.")
-    if len(idempotency_key) > MAX_KEY_LENGTH:
-        raise InvalidPayment(f"The idempotency key is longer than {MAX_KEY_LENGTH} characters.")
 
 
 def log_move(order: Order) -> None:

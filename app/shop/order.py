@@ -1,33 +1,50 @@
-"""An order: a basket that is being paid or has been paid, and the moves that it may make."""
+"""An order: a basket that is being paid or has been paid, and the moves that it may make.
+
+OPEN → AWAITING_PAYMENT → PAID → PARTLY_REFUNDED → REFUNDED
+  └────────────┴→ CANCELLED, or EXPIRED when nobody paid in time
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Protocol, cast
 
 from app.errors import IllegalTransition
 from app.shop.cart import Cart, CartSnapshot, Line, Source, Status, Words
 from app.shop.catalog import Catalog, name_in
+from app.shop.payment import Payment, PaymentMethod
+from app.shop.refund import Refund, RefundRequest
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands; PAID and CANCELLED are final."""
+    """Where an order stands; REFUNDED, CANCELLED and EXPIRED are final."""
 
     OPEN = "open"
     AWAITING_PAYMENT = "awaiting_payment"
     PAID = "paid"
+    PARTLY_REFUNDED = "partly_refunded"
+    REFUNDED = "refunded"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 ALLOWED = {
     OrderStatus.OPEN: {OrderStatus.AWAITING_PAYMENT, OrderStatus.CANCELLED},
-    OrderStatus.AWAITING_PAYMENT: {OrderStatus.PAID, OrderStatus.CANCELLED},
-    OrderStatus.PAID: set[OrderStatus](),
+    OrderStatus.AWAITING_PAYMENT: {
+        OrderStatus.PAID,
+        OrderStatus.CANCELLED,
+        OrderStatus.EXPIRED,
+    },
+    OrderStatus.PAID: {OrderStatus.PARTLY_REFUNDED, OrderStatus.REFUNDED},
+    OrderStatus.PARTLY_REFUNDED: {OrderStatus.PARTLY_REFUNDED, OrderStatus.REFUNDED},
+    OrderStatus.REFUNDED: set[OrderStatus](),
     OrderStatus.CANCELLED: set[OrderStatus](),
+    OrderStatus.EXPIRED: set[OrderStatus](),
 }
+SOLD = (OrderStatus.PAID, OrderStatus.PARTLY_REFUNDED, OrderStatus.REFUNDED)  # money was taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +82,12 @@ class OrderLine:
 class Order:
     """One sale or attempted sale.
 
-    id, number: given by the store, None and "" before. total_minor: minor units of ``currency``.
+    id, number: given by the store, None and "" before. total_minor, refunded_minor: minor units of
+    ``currency``; refunded_minor never exceeds total_minor. method: what the customer chose.
     camera_counts: what the camera saw when the cart was frozen, before any correction.
-    changed_at, changed_by: the last move; both timestamps are UTC.
+    changed_at, changed_by: the last move. All moments are UTC.
+    expires_at: from then on the order can no longer be paid; None when it waits for ever.
+    paid_at: when the money was there; None before. Refunds leave it.
     released_at: when the counter was seen empty after the sale; None until then.
     """
 
@@ -86,25 +106,42 @@ class Order:
     id: int | None = None
     number: str = ""
     released_at: datetime | None = None
+    expires_at: datetime | None = None
+    paid_at: datetime | None = None
+    refunded_minor: int = 0
+
+    @property
+    def sold(self) -> bool:
+        """Whether money was taken, even if some or all of it was given back."""
+        return self.status in SOLD
+
+    def overdue(self, at: datetime) -> bool:
+        """Whether it still waits for its payment, but can no longer be paid."""
+        waiting = self.status is OrderStatus.AWAITING_PAYMENT
+        return waiting and self.expires_at is not None and at >= self.expires_at
 
     def move(self, status: OrderStatus, actor: str, at: datetime | None = None) -> Order:
         """Return the order in its new status; the only way there.
 
         actor: who decided it. at: UTC, default now. Raises IllegalTransition on any move that is
-        not in ``ALLOWED``.
+        not in ``ALLOWED``, on a payment that comes too late and on an expiry that comes too early.
         """
-        if status not in ALLOWED[self.status]:
+        at = at or datetime.now(UTC)
+        paid, expired = status is OrderStatus.PAID, status is OrderStatus.EXPIRED
+        in_time = self.overdue(at) is expired if paid or expired else True
+        if status not in ALLOWED[self.status] or not in_time:
             raise IllegalTransition(
                 f"Order {self.number} is {self.status.value} and cannot become {status.value}."
             )
-        return replace(self, status=status, changed_by=actor, changed_at=at or datetime.now(UTC))
+        paid_at = at if paid else self.paid_at
+        return replace(self, status=status, changed_by=actor, changed_at=at, paid_at=paid_at)
 
     def snapshot(self, version: int) -> CartSnapshot:
         """Show the order as the frozen basket that it was made from."""
         return CartSnapshot(
             lane=self.lane,
             version=version,
-            status=cast(Status, self.status.value),
+            status=cast(Status, "paid" if self.sold else self.status.value),
             currency=self.currency,
             total=self.total_minor,
             lines=tuple(line.as_cart_line() for line in self.lines),
@@ -125,7 +162,7 @@ class Order:
 
 
 def order_from(
-    seen: CartSnapshot, catalog: Catalog, cart: Cart, method: str, idempotency_key: str
+    seen: CartSnapshot, catalog: Catalog, cart: Cart, method: PaymentMethod, idempotency_key: str
 ) -> Order:
     """Write the order of a basket as the customer saw it; the store has yet to keep it.
 
@@ -141,10 +178,11 @@ def order_from(
         total_minor=seen.total,
         lines=tuple(_sold(line, catalog) for line in seen.lines),
         cart_version=seen.version,
-        method=method,
+        method=method.name,
         idempotency_key=idempotency_key,
         created_at=now,
         changed_at=now,
+        expires_at=now + method.valid_for if method.valid_for else None,
         camera_counts=dict(cart.counts),
     )
 
@@ -165,9 +203,9 @@ def _sold(line: Line, catalog: Catalog) -> OrderLine:
     )
 
 
-def order_number(lane: str, order_id: int) -> str:
-    """Return the number that people read out: "1-000042"."""
-    return f"{lane}-{order_id:06d}"
+def order_number(lane: str, day: date, count: int) -> str:
+    """Return the number that people read out: "1-261122-0042" for the 42nd of that day."""
+    return f"{lane}-{day:%y%m%d}-{count:04d}"
 
 
 class OrderStore(Protocol):
@@ -180,8 +218,20 @@ class OrderStore(Protocol):
         """
         ...
 
-    def set_status(self, order_id: int, status: OrderStatus, actor: str) -> Order:
-        """Move an order and return it, committed. Raises OrderNotFound, IllegalTransition."""
+    def confirm(self, order_id: int, payment: Payment) -> Order:
+        """Note the payment and move the order to PAID, committed together.
+
+        Raises OrderNotFound, IllegalTransition, InvalidPayment when the amount is another one or
+        the provider's reference has already paid an order.
+        """
+        ...
+
+    def end(self, order_id: int, status: OrderStatus, actor: str) -> Order:
+        """Move an unpaid order to CANCELLED or EXPIRED. Raises OrderNotFound, IllegalTransition."""
+        ...
+
+    def refund(self, order_id: int, request: RefundRequest, actor: str) -> Refund:
+        """Give money back: a new record, and the order moves. See app.shop.refund."""
         ...
 
     def release(self, order_id: int) -> None:

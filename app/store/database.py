@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -24,44 +27,72 @@ SQLITE_PRAGMAS = (
     "PRAGMA synchronous = FULL",  # a power cut must not undo a sale that a screen showed
     "PRAGMA foreign_keys = ON",
 )
+POSTGRESQL_OPTIONS: dict[str, Any] = {
+    "pool_pre_ping": True,  # a server that went and came back costs no sale
+    "pool_timeout": 5,  # s
+    "connect_args": {
+        "connect_timeout": 5,  # s
+        "tcp_user_timeout": 10_000,  # ms
+        "options": "-c synchronous_commit=on -c lock_timeout=5000 -c statement_timeout=15000",
+    },
+}
+MIGRATION_LOCK = 0x66727569  # any number that only this program locks
 
 
 class Database:
     """One database by its SQLAlchemy URL; nothing is opened before the first use."""
 
     def __init__(self, url: str) -> None:
-        """Prepare the engine. Raises SettingsError on an address that is none."""
+        """Prepare the engine; ``postgresql://`` means psycopg 3.
+
+        Raises SettingsError on an address that is none, or without its driver.
+        """
         try:
-            self._url = make_url(url)
-            self._engine = create_engine(self._url)
+            self._url = with_driver(make_url(url))
+            self.is_sqlite = self._url.get_backend_name() == "sqlite"
+            self._engine = create_engine(
+                self._url, **({} if self.is_sqlite else POSTGRESQL_OPTIONS)
+            )
+        except ModuleNotFoundError as error:
+            raise SettingsError(
+                f"The database needs {error.name}: pip install -r requirements-postgresql.txt"
+            ) from error
         except (ArgumentError, ImportError) as error:
             raise SettingsError(f"The database address cannot be used: {error}") from error
         # One kind of transaction takes SQLite's write lock at once, so that what it has read
         # cannot change before it writes.
         self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")
-        if self._url.get_backend_name() == "sqlite":
+        self._file = sqlite_file(self._url)
+        if self.is_sqlite:
             _prepare_sqlite(self._engine)
+        if self._file:
+            _stay_with_file(self._engine, self._file)
 
-    def migrate(self) -> None:
-        """Create the tables or bring them up to date; safe to call from several processes."""
-        if self._url.get_backend_name() == "sqlite" and self._url.database:
-            self._create_folder(Path(self._url.database).parent)
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with translated(), self._writer.begin() as connection:
-            config.attributes["connection"] = connection
+    def migrate(self, revision: str = "head") -> None:
+        """Create the tables or bring them up to date; safe to call from several processes.
+
+        revision: where to, up or down; "base" drops everything. Raises StoreUnavailable.
+        """
+        if self._file:
+            self._create_file(self._file)
+        with translated(), self._writer.connect() as connection, _rebuilding(connection):
+            if not self.is_sqlite:
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             try:
-                command.upgrade(config, "head")
+                _move_to(connection, revision)
             except CommandError as error:
                 raise StoreUnavailable(
                     f"The database is not one of this version: {error}"
                 ) from error
 
-    def _create_folder(self, folder: Path) -> None:
+    def _create_file(self, file: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"The database folder cannot be made: {error}") from error
+        with suppress(OSError):  # what cannot be made cannot be opened: that error says why
+            file.touch()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -82,7 +113,13 @@ class Database:
     def ping(self) -> None:
         """Return when the tables are there and can be written, else raise StoreUnavailable."""
         with self.writing() as session:
-            session.execute(text("SELECT 1 FROM orders WHERE id = 0"))
+            session.execute(text("UPDATE orders SET released_at = NULL WHERE id = 0"))
+
+    def revision(self) -> str | None:
+        """Return the migration that the database is at; None before the first."""
+        with translated(), self._engine.connect() as connection:
+            found: str | None = MigrationContext.configure(connection).get_current_revision()
+            return found
 
     def close(self) -> None:
         """Close all connections."""
@@ -100,6 +137,80 @@ def translated() -> Iterator[None]:
         cause = getattr(error, "orig", None) or error
         reason = " ".join(str(cause).split())
         raise StoreUnavailable(f"The database does not answer: {reason}") from error
+
+
+def with_driver(url: URL) -> URL:
+    """Name the driver of a PostgreSQL address that names none: psycopg 3."""
+    bare = url.drivername == "postgresql"
+    return url.set(drivername="postgresql+psycopg") if bare else url
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file of an SQLite address; None for memory, URIs and other databases."""
+    name = url.database or ""
+    plain = url.get_backend_name() == "sqlite" and not name.startswith((":memory:", "file:"))
+    return Path(name).absolute() if name and plain else None
+
+
+def _move_to(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    script = ScriptDirectory.from_config(config)
+    steps = [step.revision for step in script.walk_revisions("base", "heads")]  # newest first
+    now = MigrationContext.configure(connection).get_current_revision()
+    target = steps[0] if revision == "head" else revision
+    down = target == "base" or (now in steps and steps.index(target) > steps.index(now))
+    (command.downgrade if down else command.upgrade)(config, target)
+
+
+@contextmanager
+def _rebuilding(connection: Connection) -> Iterator[None]:
+    """Run one transaction in which SQLite may rebuild tables that others refer to.
+
+    Rebuilding drops the old table, which foreign keys would refuse. They cannot be switched off
+    inside a transaction; afterwards they are checked as a whole.
+    """
+    sqlite = connection.dialect.name == "sqlite"
+    raw = connection.connection.dbapi_connection
+    assert raw is not None
+    if sqlite:
+        raw.execute("PRAGMA foreign_keys = OFF")
+    try:
+        with connection.begin():
+            yield
+            if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                raise StoreUnavailable("The database holds rows that refer to nothing.")
+    finally:
+        if sqlite:
+            raw.execute("PRAGMA foreign_keys = ON")
+
+
+def _stay_with_file(engine: Engine, file: Path) -> None:
+    """Never write to a file that was deleted or replaced under an open connection.
+
+    The operating system would go on taking the writes, and every sale in them would be lost.
+    """
+
+    @event.listens_for(engine, "do_connect")
+    def on_do_connect(_dialect: Any, record: Any, _args: Any, _kwargs: Any) -> None:
+        identity = _identity(file)
+        if identity is None:
+            raise sqlite3.OperationalError("the database file is not there")
+        record.info["file"] = identity
+
+    @event.listens_for(engine, "checkout")
+    def on_checkout(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info.get("file") != _identity(file):
+            raise DisconnectionError("the database file is another one now")
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -7,14 +7,16 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from app.shop.order import OrderStatus
 from app.store.database import Database
-from app.store.tables import OrderRow
+from app.store.tables import OrderRow, PaymentRow
 
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """One paid order; total_minor in minor units of ``currency``, paid_at in UTC."""
+    """One paid order, whether or not it was refunded later.
+
+    total_minor: minor units of ``currency``. paid_at: UTC.
+    """
 
     number: str
     total_minor: int
@@ -33,11 +35,12 @@ def sales_since(database: Database, since: datetime) -> list[Sale]:
         OrderRow.number,
         OrderRow.total_minor,
         OrderRow.currency,
-        OrderRow.method,
-        OrderRow.changed_at,
-        OrderRow.changed_by,
+        PaymentRow.method,
+        PaymentRow.at,
+        PaymentRow.confirmed_by,
     )
-    paid = (OrderRow.status == OrderStatus.PAID.value, OrderRow.changed_at >= since)
+    paid = (PaymentRow.outcome == "confirmed", PaymentRow.at >= since)
+    wanted = select(*columns).join(PaymentRow, PaymentRow.order_id == OrderRow.id).where(*paid)
     with database.reading() as session:
-        rows = session.execute(select(*columns).where(*paid).order_by(OrderRow.id.desc()))
+        rows = session.execute(wanted.order_by(OrderRow.id.desc()))
         return [Sale(*row) for row in rows]

@@ -47,6 +47,7 @@ def sign_in() -> str | Response | tuple[str, int]:
         for limit in FAILURES:
             limiter().hit(limit, address)
         log.warning("sign_in_refused")
+        parts().notes.note("unknown", "sign_in_refused", {"address": address})
         return refused(_("The name or the password is wrong."), 401)
     language = session.get("language")
     session.clear()  # nothing of what a stranger put there survives
@@ -55,12 +56,15 @@ def sign_in() -> str | Response | tuple[str, int]:
     if language:
         session["language"] = language
     log.info("signed_in user=%s", user.id)
+    parts().notes.note(user.name, "signed_in", {"role": user.role})
     return redirect(home(), 303)
 
 
 @account.post("/logout")
 def logout() -> Response:
     """Sign out."""
+    if current_user.is_authenticated:
+        parts().notes.note(current_user.name, "signed_out")
     logout_user()
     session.pop("used_at", None)
     return redirect(url_for("account.login"), 303)

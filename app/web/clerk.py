@@ -46,6 +46,7 @@ def cancel(order_id: int) -> Response:
 def counter_is_empty() -> Response:
     """A person sees that the counter is empty, where the camera does not."""
     parts().checkout.counter_cleared()
+    parts().notes.note(current_user.name, "counter_cleared")
     return back()
 
 

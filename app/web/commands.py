@@ -8,10 +8,11 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from app.errors import CheckoutError, SettingsError
+from app.errors import SettingsError
 from app.settings import Settings
-from app.store.database import Database
+from app.store.journal import Journal
 from app.store.users import ROLES, SqlUsers
+from app.web.journal_commands import journal, shop_database
 
 users = AppGroup("users", help="The people who work here.")
 
@@ -19,6 +20,7 @@ users = AppGroup("users", help="The people who work here.")
 def init_commands(app: Flask) -> None:
     """Add the commands to this app."""
     app.cli.add_command(users)
+    app.cli.add_command(journal)
 
 
 def settings_of_command() -> Settings:
@@ -36,14 +38,10 @@ def settings_of_command() -> Settings:
 def add_user(name: str, role: str, password_stdin: bool) -> None:
     """Make an account for NAME; the password is asked for twice."""
     password = sys.stdin.readline().rstrip("\n") if password_stdin else ask_password()
-    database = Database(current_app.config["DATABASE_URL"])
-    try:
-        database.migrate()
+    with shop_database() as database:
         user = SqlUsers(database).add(name, password, role)
-    except CheckoutError as error:
-        raise click.UsageError(str(error)) from error
-    finally:
-        database.close()
+        details = {"user": user.name, "role": user.role}
+        Journal(database).record(current_app.config["LANE"], "command", "user_added", details)
     click.echo(f"{user.role} {user.name} can sign in now.")
 
 

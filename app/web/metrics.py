@@ -73,6 +73,9 @@ class PartsCollector(Collector):
         yield gauge("camera_up", "1 while the camera's frames are fresh.", camera.state == "ok")
         yield gauge("cart_version", "Version of the cart.", self._parts.checkout.snapshot().version)
         yield gauge("browsers", "Connected browsers.", self._parts.hub.connected)
+        yield counter(
+            "notes_lost", "Notes that the journal could not take.", self._parts.notes.lost
+        )
         yield gauge("price_sheet_valid", "1 while the sheet as saved is in force.", self._priced())
 
     def _priced(self) -> bool:

@@ -12,11 +12,13 @@ from app.settings import Settings
 from app.shop.catalog import Catalog
 from app.shop.checkout import Checkout
 from app.store.database import Database
+from app.store.journal import Journal
+from app.store.notes import Notes
 from app.store.orders import SqlOrderStore
 from app.store.prices_xlsx import PriceWatcher
 from app.store.users import SqlUsers
 from app.vision.camera import Camera, LatestFrame
-from app.vision.lane import Lane, LaneObserver
+from app.vision.lane import Lane, LaneObserver, LaneState
 from app.vision.settle import SettleConfig, Settler
 from app.web.calls import StaffCalls
 from app.web.metrics import Metrics
@@ -49,7 +51,8 @@ class Parts:
         self.database = Database(settings.database_url)
         self.database.migrate()
         self.orders, self.users = SqlOrderStore(self.database), SqlUsers(self.database)
-        self.checkout = Checkout(settings.lane, Catalog(), self.orders)
+        self.notes = Notes(Journal(self.database), settings.lane)
+        self.checkout = Checkout(settings.lane, Catalog(), self.orders, note=self.notes.note)
         self.prices = PriceWatcher(settings.prices, self._take_prices)
         self.detector, self._no_detector = load_or_say_why(load, settings)
         self.latest = LatestFrame()
@@ -73,7 +76,7 @@ class Parts:
                 key: item.name(language) for key, item in self.prices.catalog.items.items()
             },
             observer=LaneObserver(
-                state=self.hub.publish_lane,
+                state=self._take_lane_state,
                 detect_seconds=self.metrics.detect.observe,
                 capture_to_emit_seconds=self.metrics.emit.observe,
             ),
@@ -81,9 +84,21 @@ class Parts:
 
     def _take_prices(self, catalog: Catalog) -> None:
         self.checkout.replace_catalog(catalog)
+        prices = {item.key: item.price_minor for item in catalog.sellable()}
+        details = {"version": catalog.version, "currency": catalog.currency, "prices": prices}
+        self.notes.note("price sheet", "prices_changed", details)
+
+    def _take_lane_state(self, lane: LaneState) -> None:
+        self.checkout.expire()
+        before = self.hub.state.lane.camera
+        self.hub.publish_lane(lane)
+        if lane.camera != before:
+            event = "camera_back" if lane.camera == "ok" else "camera_lost"
+            self.notes.note("camera", event, {"state": lane.camera})
 
     def start(self) -> None:
         """Start the threads; raises SourceError when the camera set is one that cannot be."""
+        self.notes.start()
         self.prices.start()
         self.camera.start()
         self.lane.start()
@@ -94,6 +109,7 @@ class Parts:
         self.lane.stop()
         self.camera.stop()
         self.prices.stop()
+        self.notes.stop()
         self.database.close()
         log.info("stopped")
 

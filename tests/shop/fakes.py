@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from app.errors import OrderNotFound, StoreUnavailable
 from app.shop.catalog import Catalog, Item
 from app.shop.order import Order, OrderStatus, order_number
+from app.shop.payment import Payment
+from app.shop.refund import Refund, RefundRequest, refund_from
 
 APPLE = Item("apple", "사과", "Apple", 1500)
 PEAR = Item("pear", "배", "Pear", 3500)
 LEMON = Item("lemon", "레몬", "Lemon", 900, active=False)
 CATALOG = Catalog({item.key: item for item in (APPLE, PEAR, LEMON)}, version=1)
+
+
+STARTED_AT = datetime.now(UTC)
 
 
 class HandClock:
@@ -24,12 +29,17 @@ class HandClock:
     def __call__(self) -> float:
         return self.now_s
 
+    def utc(self) -> datetime:
+        return STARTED_AT + timedelta(seconds=self.now_s - 1000.0)
+
 
 class MemoryOrders:
     """An OrderStore in a dict; ``broken`` makes every method raise StoreUnavailable."""
 
     def __init__(self) -> None:
         self.orders: dict[int, Order] = {}
+        self.payments: dict[int, Payment] = {}
+        self.refunds: dict[int, list[Refund]] = {}
         self.broken = False
 
     def ping(self) -> None:
@@ -41,14 +51,26 @@ class MemoryOrders:
         if existing is not None:
             return existing
         order_id = len(self.orders) + 1
-        self.orders[order_id] = replace(
-            order, id=order_id, number=order_number(order.lane, order_id)
-        )
+        number = order_number(order.lane, order.created_at.date(), order_id)
+        self.orders[order_id] = replace(order, id=order_id, number=number)
         return self.orders[order_id]
 
-    def set_status(self, order_id: int, status: OrderStatus, actor: str) -> Order:
-        self.orders[order_id] = self.get(order_id).move(status, actor)
+    def confirm(self, order_id: int, payment: Payment) -> Order:
+        moved = self.get(order_id).move(OrderStatus.PAID, payment.confirmed_by, payment.at)
+        self.payments[order_id] = payment
+        self.orders[order_id] = moved
+        return moved
+
+    def end(self, order_id: int, status: OrderStatus, actor: str) -> Order:
+        at = None if status is OrderStatus.CANCELLED else self.get(order_id).expires_at
+        self.orders[order_id] = self.get(order_id).move(status, actor, at)
         return self.orders[order_id]
+
+    def refund(self, order_id: int, request: RefundRequest, actor: str) -> Refund:
+        before = self.refunds.setdefault(order_id, [])
+        refund = refund_from(self.get(order_id), before, request, actor, datetime.now(UTC))
+        before.append(refund)
+        return refund
 
     def release(self, order_id: int) -> None:
         self.orders[order_id] = replace(self.get(order_id), released_at=datetime.now(UTC))
@@ -64,9 +86,7 @@ class MemoryOrders:
         newest = [order for order in self.orders.values() if order.lane == lane][-1:]
         waiting = OrderStatus.AWAITING_PAYMENT
         for order in newest:
-            if order.status is waiting or (
-                order.status is OrderStatus.PAID and order.released_at is None
-            ):
+            if order.status is waiting or (order.sold and order.released_at is None):
                 return order
         return None
 

@@ -28,7 +28,7 @@ class Lane:
         self.checkout.camera_state("ok")
 
     def pay(self, key: str = "key"):
-        return self.checkout.pay(self.checkout.snapshot().version, "counter", key)
+        return self.checkout.pay(self.checkout.snapshot().version, "clerk", key)
 
     def sell(self):
         """Pay, confirm, and let the customer read the number; the goods still lie there."""
@@ -158,7 +158,7 @@ def test_another_version_than_the_current_one_is_refused(full):
     full.checkout.see({"apple": 3}, True)
     for stale in (version, version + 2, 0, None, str(version + 1)):
         with pytest.raises(VersionConflict):
-            full.checkout.pay(stale, "counter", "key")
+            full.checkout.pay(stale, "clerk", "key")
     assert full.orders.orders == {}
 
 
@@ -181,7 +181,9 @@ def test_paying_freezes_what_the_customer_saw(full):
     before = full.checkout.snapshot()
     order = full.pay()
     frozen = full.checkout.snapshot()
-    assert (order.number, order.total_minor, order.lane) == ("1-000001", 3000, "1")
+    assert order.number.startswith("1-")
+    assert order.number.endswith("-0001")
+    assert (order.total_minor, order.lane) == (3000, "1")
     assert (frozen.lines, frozen.total) == (before.lines, before.total)
     assert (frozen.status, frozen.order_id) == ("awaiting_payment", order.id)
     assert frozen.version == before.version + 1
@@ -190,8 +192,8 @@ def test_paying_freezes_what_the_customer_saw(full):
 
 def test_a_double_click_makes_one_order(full):
     version = full.checkout.snapshot().version
-    first = full.checkout.pay(version, "counter", "key")
-    assert full.checkout.pay(version, "counter", "key") == first
+    first = full.checkout.pay(version, "clerk", "key")
+    assert full.checkout.pay(version, "clerk", "key") == first
     assert len(full.orders.orders) == 1
 
 
@@ -215,7 +217,7 @@ def test_a_key_of_another_lane_is_refused(full):
     full.pay()
     other = Checkout("2", CATALOG, full.orders)
     with pytest.raises(InvalidPayment):
-        other.pay(other.snapshot().version, "counter", "key")
+        other.pay(other.snapshot().version, "clerk", "key")
 
 
 def test_a_hundred_clicks_at_once_make_one_order(full):
@@ -223,7 +225,7 @@ def test_a_hundred_clicks_at_once_make_one_order(full):
 
     def click():
         start.wait()
-        got.append(full.checkout.pay(version, "counter", "key"))
+        got.append(full.checkout.pay(version, "clerk", "key"))
 
     threads = [threading.Thread(target=click) for _ in range(8)]
     for thread in threads:
@@ -450,17 +452,17 @@ def test_a_resent_key_takes_up_the_order_whose_answer_got_lost(full):
     full.orders.create = keep_but_fail
     version = full.checkout.snapshot().version
     with pytest.raises(StoreUnavailable):
-        full.checkout.pay(version, "counter", "key")
+        full.checkout.pay(version, "clerk", "key")
     assert full.checkout.snapshot().status == "open"
-    order = full.checkout.pay(version, "counter", "key")
+    order = full.checkout.pay(version, "clerk", "key")
     assert full.checkout.snapshot().order_id == order.id == 1
 
 
 def test_a_sale_ends_even_if_the_store_cannot_note_it(full, caplog):
-    full.sell()
+    number = full.sell().number
     full.orders.broken = True
     assert full.checkout.see({}, True).status == "open"
-    assert "1-000001" in caplog.text
+    assert number in caplog.text
 
 
 # A restart

@@ -76,7 +76,7 @@ class LaneLife(RuleBasedStateMachine):
     @rule(behind=st.integers(0, 1), key=st.sampled_from("abcdef"))
     def pay(self, behind, key):
         seen, known = self.checkout.snapshot(), key in self.frozen
-        order = self.attempt(self.checkout.pay, seen.version - behind, "counter", key)
+        order = self.attempt(self.checkout.pay, seen.version - behind, "clerk", key)
         if order is None:
             return
         if not known:

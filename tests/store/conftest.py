@@ -1,18 +1,18 @@
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from app.store.database import Database
+from app.store.orders import SqlOrderStore
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'shop' / 'checkout.sqlite3'}"
-
-
-@pytest.fixture
-def database(url: str):
-    database = Database(url)
-    database.migrate()
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     yield database
     database.close()
+
+
+@pytest.fixture
+def orders(database: Database) -> SqlOrderStore:
+    return SqlOrderStore(database)

@@ -1,0 +1,90 @@
+"""Commands about the journal: ``flask --app app journal …``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from app.errors import CheckoutError
+from app.shop.money import format_minor
+from app.store.closing import Closing, close_day
+from app.store.database import Database
+from app.store.journal import Journal
+
+journal = AppGroup("journal", help="What happened, in order: check, export, close a day.")
+
+
+@contextmanager
+def shop_database() -> Iterator[Database]:
+    """The shop's database for one command; what it cannot do ends the command with exit code 2."""
+    database = Database(current_app.config["DATABASE_URL"])
+    try:
+        database.migrate()
+        yield database
+    except CheckoutError as error:
+        raise click.UsageError(str(error)) from error
+    finally:
+        database.close()
+
+
+@journal.command("verify")
+def verify() -> None:
+    """Walk all records; name the first that is not as it was written, with exit code 1."""
+    with shop_database() as database:
+        fault = Journal(database).verify()
+        heads = Journal(database).heads()
+    if fault:
+        click.echo(f"lane {fault.lane}, record {fault.number}: {fault.problem}", err=True)
+        sys.exit(1)
+    for head in heads:
+        click.echo(f"lane {head.lane}: {head.number} records, the last {head.hash}")
+    if not heads:
+        click.echo("The journal is empty.")
+
+
+@journal.command("export")
+@click.option("--lane", help="Only this lane's records.")
+@click.option("--output", type=click.File("w", encoding="utf-8"), default="-", help="To this file.")
+def export(lane: str | None, output: TextIO) -> None:
+    """Write all records as JSON lines, lane by lane in order.
+
+    A record's hash is the SHA-256 of its line without "hash", in the same form.
+    """
+    with shop_database() as database:
+        for record in Journal(database).records(lane):
+            output.write(record.exported() + "\n")
+
+
+@journal.command("close-day")
+@click.option("--lane", help="Default: CHECKOUT_LANE.")
+@click.option("--by", default="command", show_default=True, help="Who closes.")
+def close(lane: str | None, by: str) -> None:
+    """Sum up what a lane sold since its last closing, as a record of the journal."""
+    with shop_database() as database:
+        closing = close_day(database, lane or current_app.config["LANE"], by)
+    click.echo("\n".join(closing_lines(closing)))
+
+
+def closing_lines(closing: Closing) -> Iterator[str]:
+    """What a person reads of a closing."""
+    yield f"lane {closing.lane}, closing {closing.number}"
+    yield f"records {closing.first} to {closing.last}" if closing.last >= closing.first else "empty"
+    for currency, totals in closing.totals.items():
+
+        def money(amount_minor: int, currency: str = currency) -> str:
+            return format_minor(amount_minor, currency, "en")
+
+        yield f"sold {totals.sold}: {money(totals.sales_minor)}"
+        yield f"refunds {totals.refunded}: {money(totals.refunds_minor)}"
+        yield f"left: {money(totals.net_minor)}"
+        for method, amount_minor in sorted(totals.sales_by_method_minor.items()):
+            yield f"by {method}: {money(amount_minor)}"
+        for tax, amount_minor in sorted(totals.sales_by_tax_minor.items()):
+            yield f"tax {tax}: {money(amount_minor)}"
+    yield f"record {closing.record}, hash {closing.hash}"
