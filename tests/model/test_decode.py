@@ -42,6 +42,22 @@ def test_a_box_is_returned_under_both_names_that_reach_the_confidence():
     assert (boxes[0] == boxes[1]).all()
 
 
+def test_classes_that_do_not_exclude_each_other_are_scored_each_on_its_own():
+    maps = one_box(odds=(logit(0.8), logit(0.7)))
+    _, scores, class_ids = decode(maps, coco_anchors(), SIZE, 0.1, "sigmoid")
+    assert class_ids.tolist() == [0, 1]
+    assert scores == pytest.approx([0.9 * 0.8, 0.9 * 0.7], rel=1e-5)
+
+
+def test_two_scales_have_strides_16_and_32():
+    maps = one_box(cell=(1, 3), scale=1)[1:]
+    boxes, _, _ = decode(maps, coco_anchors(2), SIZE, 0.1)
+    width, height = np.array([10, 14]) / 416 * SIZE
+    # the middle of row 1, column 3 at stride 16 is (56, 24)
+    expected = [56 - width / 2, 24 - height / 2, 56 + width / 2, 24 + height / 2]
+    assert boxes[0] == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize(("confidence", "found"), [(0.44, 2), (0.46, 0)])
 def test_the_confidence_is_the_lowest_score_kept(confidence, found):
     assert len(decode(one_box(odds=(0.0, 0.0)), coco_anchors(), SIZE, confidence)[1]) == found

@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from model.boxes import iou_xyxy
 from model.data.dataset import read_config, read_picture, read_split
 from model.detector import load_detector
-from model.boxes import iou_xyxy
-from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE, random_weights
+from model.weights import save_weights
+from model.yolov3 import YoloV3
+from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE, info, random_weights
 
 CONFIDENCE = 0.25
 
@@ -78,3 +82,55 @@ def test_what_is_no_picture_is_refused(tmp_path, image):
 def test_an_unknown_runtime_is_refused_with_the_choices(tmp_path):
     with pytest.raises(ValueError, match="auto, openvino, torch"):
         load_detector(random_weights(tmp_path), "cuda")
+
+
+@pytest.fixture
+def lively():
+    """Make weights whose maps vary as a trained network's: normalised, with strong heads."""
+
+    def make(path, backbone, neck):
+        torch.manual_seed(0)
+        model = YoloV3(3, backbone, neck)
+        for layer in model.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = 1.0
+        with torch.no_grad():
+            model.train()(torch.randn(4, 3, 64, 64))  # BatchNorm keeps this batch's statistics
+            for layer in model.modules():
+                if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                    layer.weight.normal_(std=0.1)
+                    layer.bias.zero_()
+        trunk = model.backbone
+        described = info(
+            image_size=64, backbone=backbone, neck=neck, mean=trunk.mean, std=trunk.std,
+            class_score="sigmoid",
+        )  # fmt: skip
+        save_weights(path, model, described)
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("backbone", "neck"),
+    [  # each backbone once, each neck twice
+        ("darknet53", "full"),
+        ("csp_darknet53", "slim"),
+        ("darknet_tiny", "tiny"),
+        ("efficientnet_lite0", "full"),
+        ("efficientnet_lite1", "tiny"),
+        ("efficientnet_lite2", "slim"),
+    ],
+)
+def test_both_runtimes_give_the_same_answers_for_every_kind_of_network(
+    tmp_path, lively, backbone, neck
+):
+    weights = lively(tmp_path / "w.safetensors", backbone, neck)
+    a, b = (load_detector(weights, runtime) for runtime in ("torch", "openvino"))
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for mine, theirs in zip(a.raw_maps(image), b.raw_maps(image), strict=True):
+        assert mine.std() > 0.3
+        assert np.abs(mine - theirs).max() < 1e-3 * mine.std()
+    found = [sorted((d.key, round(d.score, 2)) for d in x.detect(image, 0.3)) for x in (a, b)]
+    assert len(found[0]) > 0
+    assert len(found[0]) == len(found[1])
