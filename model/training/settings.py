@@ -86,7 +86,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.image_size < 64 or self.image_size % 32:
-            raise SettingsError(f"image_size must be a multiple of 32 from 64 on, got {self.image_size}")
+            raise SettingsError(
+                f"image_size must be a multiple of 32 over 32, got {self.image_size}"
+            )
         for name, known in (("backbone", BACKBONES), ("neck", NECKS)):
             _one_of(name, getattr(self, name), known)
         for name, least in _LEAST.items():
