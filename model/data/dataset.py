@@ -174,7 +174,7 @@ def unreadable(path: Path) -> Problem:
 
 
 def decode_picture(content: bytes, path: Path) -> np.ndarray:
-    """Decode a file's bytes as uint8 (H, W, 3) BGR; DataError when it is no picture."""
+    """Decode a file's bytes as uint8 (H, W, 3) BGR; DataError when they are no picture."""
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if image is None:
         raise DataError(str(unreadable(path)))
@@ -183,7 +183,11 @@ def decode_picture(content: bytes, path: Path) -> np.ndarray:
 
 def read_picture(path: Path) -> np.ndarray:
     """Read a picture as uint8 (H, W, 3) BGR; DataError when it is no picture."""
-    return decode_picture(path.read_bytes(), path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    return decode_picture(content, path)
 
 
 def data_hash(samples: Sequence[Labelled]) -> str:

@@ -23,6 +23,7 @@ FATAL = {
     "repeated picture": False,
 }
 SLACK = 1e-3  # of a picture's side: what labelling tools round away is no problem
+LEAST_SIDE = 1e-6  # of a picture's side: less is no area, and nothing in float32
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def parse_row(line: str, classes: int) -> tuple[float, ...]:
         raise BadRow("not finite", f"a box needs finite numbers, got {line.strip()!r}")
     if not class_id.is_integer() or not 0 <= class_id < classes:
         raise BadRow("unknown class", f"class {class_id:g} is not in 0…{classes - 1}")
-    if w <= 0 or h <= 0:
+    if w < LEAST_SIDE or h < LEAST_SIDE:
         raise BadRow("no area", f"a box needs an area, got {line.strip()!r}")
     return class_id, *box
 
@@ -116,7 +117,7 @@ def clip_row(row: tuple[float, ...]) -> tuple[float, ...]:
     class_id, cx, cy, w, h = row
     low = np.clip([cx - w / 2, cy - h / 2], 0, 1)
     high = np.clip([cx + w / 2, cy + h / 2], 0, 1)
-    if (high <= low).any():
+    if (high - low < LEAST_SIDE).any():
         raise BadRow("outside", f"the box {cx:g} {cy:g} {w:g} {h:g} lies outside the picture")
     return class_id, *((low + high) / 2), *(high - low)
 

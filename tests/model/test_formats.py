@@ -249,11 +249,28 @@ def test_labelmes_files_are_corner_json(tmp_path):
     for name in ("a", "b"):
         picture(tmp_path / f"{name}.png")
         shape = {"label": "apple", "points": [APPLE[2:], APPLE[:2]], "shape_type": "rectangle"}
-        content = {"imagePath": f"{name}.png", "imageWidth": WIDTH, "imageHeight": HEIGHT}
+        content = {
+            "imagePath": f"..\\photos\\{name}.png",
+            "imageWidth": WIDTH,
+            "imageHeight": HEIGHT,
+        }
         (tmp_path / f"{name}.json").write_text(json.dumps(content | {"shapes": [shape]}))
     _, samples = convert("corners", tmp_path, tmp_path / "out")
     assert len(samples) == 2
     np.testing.assert_allclose(samples[0].boxes, EXPECTED[:1], atol=1e-6)
+
+
+def test_the_picture_of_an_xml_is_the_one_of_its_name_or_else_the_one_it_names(tmp_path):
+    source = voc(tmp_path)
+    rewrite(source / "a.xml", "<filename>a.png<", "<filename>C:\\old\\name.jpg<")
+    _, (sample,) = convert("voc", source, tmp_path / "out")
+    assert sample.path.name == "a.png"
+    (source / "a.xml").rename(source / "b.xml")
+    with pytest.raises(DataError, match=r"b\.xml: the path .* leads out"):
+        convert("voc", source, tmp_path / "other")
+    rewrite(source / "b.xml", "<filename>C:\\old\\name.jpg<", "<filename>a.png<")
+    _, (sample,) = convert("voc", source, tmp_path / "third")
+    assert sample.path.name == "a.png"
 
 
 def test_two_pictures_of_one_name_are_refused(tmp_path):

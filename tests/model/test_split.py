@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import dataset
@@ -32,6 +32,7 @@ pictures = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(pictures, st.integers(0, 5))
 def test_every_picture_lands_once_and_groups_stay_whole(content, seed):
     samples = [sample(f"{n:03d}", *class_ids) for n, (_, class_ids) in enumerate(content)]

@@ -6,7 +6,7 @@ import argparse
 from typing import TypeAlias
 
 from model.cli import existing_file
-from model.data.dataset import SPLITS, DataConfig
+from model.data.dataset import SPLITS, DataConfig, DataError
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -18,5 +18,7 @@ def add_data(p: argparse.ArgumentParser) -> None:
 
 
 def splits_of(args: argparse.Namespace, config: DataConfig) -> list[str]:
-    """The splits a command was asked for, by default every one there is."""
+    """The splits a command was asked for, by default every one there is, at least one."""
+    if not config.splits:
+        raise DataError(f"{args.data}: names no {', '.join(SPLITS)}")
     return args.split or list(config.splits)

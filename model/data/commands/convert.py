@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> None:
     if not args.source.exists():
         raise DataError(f"{args.source}: no such file or folder")
     if args.to:
+        if args.images or args.names:
+            raise DataError("--images and --names belong to --from")
         _to_coco(args.source, args.split, args.out)
         return
     given = read_config(args.names).names if args.names else ()

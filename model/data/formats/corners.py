@@ -4,9 +4,10 @@
         {"label": "apple", "points": [[10, 20], [110, 20], [110, 120], [10, 120]]},
         {"label": "pear", "x1": 200, "y1": 30, "x2": 280, "y2": 150}]}
 
-One such object, or a list of them, a file; a file or a folder of files. ``points`` are two opposite
-corners, four, or any outline: the box is what they span. LabelMe's files are this too, under its
-names ``imagePath``, ``imageWidth``, ``imageHeight`` and ``shapes``.
+A file holds one such object, whose picture is the one of the file's name or else ``image``, or a
+list of them; the source is a file or a folder of files. ``points`` are two opposite corners, four,
+or any outline: the box is what they span. LabelMe's files are this too, under its names
+``imagePath``, ``imageWidth``, ``imageHeight`` and ``shapes``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from model.data.formats.foreign import (
     as_rows,
     class_names,
     find_picture,
-    safe_name,
+    picture_called,
 )
 
 LABELME = {
@@ -42,27 +43,34 @@ def read_corners(path: Path, images: Path | None = None, given: Sequence[str] = 
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
     if not files:
         raise DataError(f"{path}: no JSON files there")
-    entries = [entry for file in files for entry in _entries(file)]
-    drawn = [_boxes(item, where) for item, where in entries]
+    root = path if path.is_dir() else path.parent
+    entries = [entry for file in files for entry in _entries(file, root)]
+    drawn = [_boxes(item, where) for item, where, _ in entries]
     names = class_names(given, sorted({label for boxes in drawn for label, *_ in boxes}), path)
-    folder = images or (path if path.is_dir() else path.parent)
+    folder = images or root
     pictures = []
-    for (item, where), boxes in zip(entries, drawn, strict=True):
-        name = safe_name(fields.text(item, "image", where), where)
+    for (item, where, stem), boxes in zip(entries, drawn, strict=True):
+        found = picture_called(folder, stem) if stem else None
+        found = found or find_picture(folder, fields.text(item, "image", where), where)
         size = fields.size(item, "width", "height", where)
-        found = find_picture(folder, name, where)
+        name = found.relative_to(folder).as_posix()
         rows = as_rows(boxes, size, names)
         pictures.append(Marked(name, where, found.read_bytes, rows, size))
     return Foreign(names, len(pictures), pictures)
 
 
-def _entries(file: Path) -> Iterator[tuple[object, str]]:
-    """The pictures of a file, LabelMe's names translated, each with what errors call it."""
+def _entries(file: Path, root: Path) -> Iterator[tuple[object, str, Path | None]]:
+    """The pictures of a file, LabelMe's names translated, each with what errors call it.
+
+    The third is the file's own name below ``root`` when it holds one picture only.
+    """
     raw = fields.read_json(file)
+    several = isinstance(raw, list)
+    stem = None if several else file.relative_to(root).with_suffix("")
     for number, item in enumerate(raw if isinstance(raw, list) else [raw]):
         if isinstance(item, dict):
             item = {LABELME.get(key, key): value for key, value in item.items()}
-        yield item, f"{file}: [{number}]" if isinstance(raw, list) else str(file)
+        yield item, f"{file}: [{number}]" if several else str(file), stem
 
 
 def _boxes(item: object, where: str) -> list[Drawn]:

@@ -60,6 +60,16 @@ def find_picture(folder: Path, name: str, where: str) -> Path:
     return path
 
 
+def picture_called(images: Path, stem: Path) -> Path | None:
+    """The picture that is called as its label file, ``stem`` relative to ``images``, or None."""
+    for suffix in sorted(PICTURES):
+        for spelled in (suffix, suffix.upper()):
+            path = images / stem.with_name(stem.name + spelled)
+            if path.is_file():
+                return path
+    return None
+
+
 def class_names(given: Sequence[str], found: Iterable[str], where: Path) -> tuple[str, ...]:
     """The names given, which must hold every one that was found, or those found when none is."""
     found = tuple(found)

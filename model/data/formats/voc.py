@@ -10,8 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from model.data.dataset import PICTURES, DataError, read_text
-from model.data.formats.foreign import Drawn, Foreign, Marked, as_rows, class_names, find_picture
+from model.data.dataset import DataError, read_text
+from model.data.formats.foreign import (
+    Drawn,
+    Foreign,
+    Marked,
+    as_rows,
+    class_names,
+    find_picture,
+    picture_called,
+)
 
 
 def read_voc(path: Path, images: Path | None = None, given: Sequence[str] = ()) -> Foreign:
@@ -30,7 +38,10 @@ def read_voc(path: Path, images: Path | None = None, given: Sequence[str] = ()) 
     names = class_names(given, found, path)
     pictures = []
     for root, boxes, file in zip(roots, drawn, files, strict=True):
-        picture = _picture(root, file, path, images)
+        # the name of the XML file is right more often than the filename in it
+        picture = picture_called(images, file.relative_to(path).with_suffix(""))
+        if picture is None:
+            picture = find_picture(images, _text(root, "filename", str(file)), str(file))
         size = _pixels(root, "size/width", file), _pixels(root, "size/height", file)
         name = picture.relative_to(images).as_posix()
         rows = as_rows(boxes, size, names)
@@ -57,18 +68,6 @@ def _objects(root: ElementTree.Element, file: Path) -> list[Drawn]:
         )
         boxes.append((_text(item, "name", where), x1, y1, x2, y2))
     return boxes
-
-
-def _picture(root: ElementTree.Element, file: Path, path: Path, images: Path) -> Path:
-    """The picture of an XML file: the one of its name, which is right more often than the
-    ``filename`` inside it, or that one.
-    """
-    stem = images / file.relative_to(path).with_suffix("")
-    for suffix in sorted(PICTURES):
-        for spelled in (suffix, suffix.upper()):
-            if (found := stem.with_name(stem.name + spelled)).is_file():
-                return found
-    return find_picture(images, _text(root, "filename", str(file)), str(file))
 
 
 def _text(element: ElementTree.Element, path: str, where: str) -> str:
