@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 
 from model.cli import refusing
-from model.data.commands import anchors, check, convert, split, stats, synthesize
+from model.data.commands import anchors, check, convert, cutout, split, stats, synthesize
 
-COMMANDS = (check, stats, convert, split, anchors, synthesize)
+COMMANDS = (check, stats, convert, split, anchors, cutout, synthesize)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -61,7 +61,8 @@ def bag(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     """A thin transparent bag: a faint veil with bright wrinkles, darker at its rim."""
     veil = 0.05 + rng.uniform(0.03, 0.12) * noise(rng, width, height, (40, 40))
     shine = rng.uniform(0.25, 0.6) * wrinkles(rng, width, height, max(8, min(width, height) // 5))
-    points = cv2.ellipse2Poly((width // 2, height // 2), (width // 2, height // 2), 0, 0, 360, 24)
+    middle = width // 2, height // 2
+    points = np.array(cv2.ellipse2Poly(middle, middle, 0, 0, 360, 24))
     points = points + rng.normal(0, 0.04 * min(width, height), points.shape)
     outline = np.zeros((height, width), np.uint8)
     cv2.fillPoly(outline, [points.astype(np.int32)], 255)

@@ -50,7 +50,7 @@ def shadow(alpha: np.ndarray, light: Light) -> tuple[np.ndarray, int]:
     h, w = alpha.shape
     small = cv2.resize(alpha, (w // COARSE + 1, h // COARSE + 1), interpolation=cv2.INTER_AREA)
     border = 2 + int(size * (light.reach + 2 * light.softness)) // COARSE
-    small = cv2.copyMakeBorder(small, *[border] * 4, cv2.BORDER_CONSTANT).astype(np.float32) / 255
+    small = np.pad(small.astype(np.float32) / 255, border)
     shift = [light.reach * size / COARSE * part for part in light.away]
     cast = cv2.warpAffine(small, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), small.shape[::-1])
     cast = _blur(cast, light.softness * size / COARSE)

@@ -99,7 +99,7 @@ class Scene:
 
     def rows(self) -> np.ndarray:
         """float32 (N, 5) rows: those given, then what is visible of each fruit put down."""
-        height, width = self.owner.shape
+        height, width = self.canvas.shape[:2]
         rows = [self._rows]
         for number, (class_id, area) in enumerate(self.placed):
             if number < len(self._rows) or class_id == DISTRACTOR:
