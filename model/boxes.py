@@ -112,3 +112,8 @@ class Letterbox:
         factor = np.array([self.width / width, self.height / height] * 2, np.float32)
         limit = np.array([self.width, self.height] * 2, np.float32)
         return np.clip((boxes_xyxy - offset) * factor, 0, limit)
+
+
+def to_tensor(image: np.ndarray) -> Tensor:
+    """A uint8 (H, W, 3) BGR picture to a uint8 (3, H, W) RGB tensor."""
+    return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))

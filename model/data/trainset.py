@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from model.boxes import to_tensor
 from model.data.augment import AugmentConfig, augment, load_transform
 from model.data.dataset import DataError, Labelled, read_picture
 from model.data.library import SceneLibrary
@@ -91,8 +92,3 @@ def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """
     rows = [F.pad(boxes, (1, 0), value=index) for index, (_, boxes) in enumerate(items)]
     return torch.stack([image for image, _ in items]), torch.cat(rows)
-
-
-def to_tensor(image: np.ndarray) -> Tensor:
-    """A uint8 (H, W, 3) BGR picture to a uint8 (3, H, W) RGB tensor."""
-    return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from model.boxes import Letterbox
-from model.data.trainset import to_tensor
+from model.boxes import Letterbox, to_tensor
 from model.runtimes.base import BaseDetector, load_fused
 
 

@@ -5,9 +5,10 @@ import torch
 import yaml
 
 from model.anchors import coco_anchors
+from model.boxes import to_tensor
 from model.data.augment import letterbox
 from model.data.dataset import read_config, read_picture, read_split
-from model.data.trainset import collate, to_tensor
+from model.data.trainset import collate
 from model.evaluate import evaluate
 from model.loss import YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
