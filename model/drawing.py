@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 BLUE, VERMILLION = (178, 114, 0), (0, 94, 213)  # BGR; told apart by the colour-blind (Okabe, Ito)
-WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+WHITE, GREY, BLACK = (255, 255, 255), (90, 90, 90), (0, 0, 0)
 
 
 def write(

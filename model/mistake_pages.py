@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import cv2
 import numpy as np
 
 from model.data.dataset import Labelled, read_picture
-from model.drawing import BLUE, VERMILLION, labelled_box, save_jpeg, text_width, write
+from model.drawing import BLACK, BLUE, GREY, VERMILLION, labelled_box, save_jpeg, text_width, write
 from model.metrics import Mistake, PictureMistakes, PictureResult, describe, worst_pictures
 
-VIEW = (400, 300)  # width and height of one view, pixels
+VIEW = (380, 300)  # width and height of one view, pixels
 LINE = 21
-LINES = 6  # of a panel's caption: the file's name, then what is wrong
+LINES = 5  # of a panel's caption: the file's name, then what is wrong
 GAP = 8
 ACROSS, DOWN = 2, 4  # panels of a page
 MOST_PAGES = 6
@@ -80,7 +81,7 @@ def _view(image: np.ndarray, boxes: Sequence[tuple[np.ndarray, str, bool]]) -> n
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     shown = cv2.resize(image, size, interpolation=method)
-    for box, label, wrong in boxes:
+    for box, label, wrong in sorted(boxes, key=lambda drawn: drawn[2]):  # the wrong on top
         labelled_box(shown, box, label, VERMILLION if wrong else BLUE)
     out = np.full((VIEW[1], VIEW[0], 3), 235, np.uint8)
     out[: size[1], : size[0]] = shown
@@ -90,19 +91,15 @@ def _view(image: np.ndarray, boxes: Sequence[tuple[np.ndarray, str, bool]]) -> n
 def _caption(
     result: PictureResult, wrong: PictureMistakes, path: Path, names: Sequence[str], width: int
 ) -> np.ndarray:
-    said = [_said(m, result, names) for m in wrong.mistakes]
+    times = Counter(_said(m, result, names) for m in wrong.mistakes)
+    said = [text if n == 1 else f"{text}, {n} times" for text, n in times.items()]
     if len(said) > LINES - 1:
         said[LINES - 2 :] = [f"and {len(said) - LINES + 2} more"]
     out = np.full((LINES * LINE + GAP, width, 3), 255, np.uint8)
     head = f"{path.name} · wrong counts: {wrong.harm} · truth left, found right"
     for number, text in enumerate((head, *said)):
-        write(
-            out,
-            _fit(text, width),
-            (4, LINE * (number + 1) - 4),
-            15,
-            (90, 90, 90) if not number else (0, 0, 0),
-        )
+        colour = BLACK if number else GREY
+        write(out, _fit(text, width), (4, LINE * (number + 1) - 4), colour=colour)
     return out
 
 

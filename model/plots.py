@@ -10,18 +10,28 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from model.metrics import PictureResult, Reliability, find_hits
+from model.metrics import PictureResult, Reliability, best_precision, f1_over, find_hits
 
 mpl.rcParams.update({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "figure.dpi": 110})
 
 # Okabe and Ito's colours, which the colour-blind tell apart, without black; then other strokes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D00", "#7F3C8D")
 LINES = cycler(linestyle=["-", "--", ":", "-."]) * cycler(color=COLOURS)
+# Fonts with Korean, Chinese and Japanese, as the systems name them: matplotlib's own has none.
+EAST_ASIAN = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
 MEAN: dict[str, Any] = {"color": "black", "linestyle": "-", "linewidth": 3}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches, that can write class names in any script with an installed font."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    mpl.rcParams["font.family"] = ["DejaVu Sans", *(f for f in EAST_ASIAN if f in installed)]
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def plot_results(csv_path: Path, out: Path) -> None:
@@ -29,7 +39,7 @@ def plot_results(csv_path: Path, out: Path) -> None:
     with csv_path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name != "epoch"]
-    figure = Figure(figsize=(12, 6), layout="constrained")
+    figure = new_figure(12, 6)
     axes = figure.subplots(2, (len(names) + 1) // 2).flatten()
     epochs = [int(row["epoch"]) for row in rows]
     for axis, name in zip(axes, names, strict=False):
@@ -45,7 +55,7 @@ def plot_confusion(matrix: np.ndarray, names: Sequence[str], out: Path, normalis
     sums = matrix.sum(1, keepdims=True)
     values = matrix / np.maximum(sums, 1) if normalise else matrix
     side = 2.5 + 0.5 * len(labels)
-    figure = Figure(figsize=(side + 0.5, side), layout="constrained")
+    figure = new_figure(side + 0.5, side)
     axis = figure.subplots()
     axis.grid(visible=False)
     axis.imshow(values, cmap="Blues", vmin=0, vmax=1 if normalise else max(1, values.max()))
@@ -74,7 +84,7 @@ def plot_curves(
     hits = find_hits(results, len(names))
     curves = {name: hits.curve(i) for i, name in enumerate(names) if hits.truth[i]}
     recalls, grid = np.linspace(0, 1, 101), np.linspace(0, 1, 1001)
-    best = {name: _envelope(p, r, recalls) for name, (_, p, r) in curves.items()}
+    best = {name: best_precision(p, r, recalls) for name, (_, p, r) in curves.items()}
     figure, axis = _curve_axes("recall", "precision")
     for name, (_, precision, recall) in curves.items():
         axis.plot(recall, precision, label=f"{name}  AP {best[name].mean():.3f}")
@@ -83,7 +93,7 @@ def plot_curves(
         axis.plot(recalls, mean, **MEAN, label=f"mean  AP {mean.mean():.3f}")
     _save(figure, axis, folder / "PR_curve.png")
 
-    f1 = {name: _f1(*curve, grid) for name, curve in curves.items()}
+    f1 = {name: f1_over(grid, *curve) for name, curve in curves.items()}
     figure, axis = _curve_axes("confidence", "F1")
     axis.axvline(confidence, color="0.4", linestyle="--", label=f"in use: {confidence:.2f}")
     for name, values in f1.items():
@@ -96,22 +106,8 @@ def plot_curves(
     _save(figure, axis, folder / "F1_curve.png")
 
 
-def _envelope(precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray) -> np.ndarray:
-    """The best precision at each recall or a higher one, 0 beyond the curve: what AP averages."""
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    return np.append(best, 0.0)[np.searchsorted(recall, recalls)]
-
-
-def _f1(
-    score: np.ndarray, precision: np.ndarray, recall: np.ndarray, grid: np.ndarray
-) -> np.ndarray:
-    """F1 of the boxes that reach each confidence of a grid; 0 where none does."""
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    return np.append(0.0, f1)[np.searchsorted(-score, -grid, side="right")]
-
-
 def _curve_axes(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(9.5, 5.5), layout="constrained")
+    figure = new_figure(9.5, 5.5)
     axis = figure.subplots()
     axis.set_prop_cycle(LINES)
     axis.set(xlabel=x, ylabel=y, xlim=(0, 1.01), ylim=(0, 1.02))
@@ -129,7 +125,7 @@ def _save(figure: Figure, axis: Axes, out: Path) -> None:
 def plot_reliability(measured: Reliability, out: Path) -> None:
     """How often boxes of each score are right, against the diagonal of a true score."""
     bins = len(measured.boxes)
-    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+    figure = new_figure(5.5, 5.5)
     axis = figure.subplots()
     edges = np.arange(bins) / bins
     axis.bar(edges, np.nan_to_num(measured.accuracy), 1 / bins, align="edge", edgecolor="white")
@@ -150,7 +146,7 @@ def plot_reliability(measured: Reliability, out: Path) -> None:
 def plot_labels(boxes: Sequence[np.ndarray], names: Sequence[str], out: Path) -> None:
     """How many boxes each class has, how large they are and where; boxes: (N, 5) rows a picture."""
     rows = np.concatenate([np.zeros((0, 5)), *boxes])
-    figure = Figure(figsize=(14, max(4.2, 0.22 * len(names))), layout="constrained")
+    figure = new_figure(14, max(4.2, 0.22 * len(names)))
     bars, sizes, places = figure.subplots(1, 3)
     drawn = bars.barh(names, np.bincount(rows[:, 0].astype(int), minlength=len(names)))
     bars.bar_label(drawn, padding=3, fontsize=8)
@@ -171,7 +167,7 @@ def plot_anchors(
     sizes: np.ndarray, before: np.ndarray, after: np.ndarray, history: np.ndarray, out: Path
 ) -> None:
     """Boxes' sizes (N, 2) with two sets of anchors (…, 2), and the mean best IoU while fitting."""
-    figure = Figure(figsize=(11, 5), layout="constrained")
+    figure = new_figure(11, 5)
     scatter, curve = figure.subplots(1, 2)
     scatter.scatter(*sizes.T, s=4, alpha=0.25, color="grey", label="boxes")
     for anchors, name, marker, colour in (

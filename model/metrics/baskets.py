@@ -73,12 +73,12 @@ def best_confidence(results: Sequence[PictureResult], classes: int) -> float:
     To be used on pictures that are not reported afterwards; else the report flatters itself.
     """
     grid = np.round(np.arange(0.10, 0.91, 0.02), 2)
-    picture, class_id, score = _basket_boxes(results, grid[0])
+    picture, class_id, score = _basket_boxes(results, float(grid[0]))
     truth = _true_counts(results, classes)
     right = np.zeros(len(grid))
     for step, confidence in enumerate(grid):
         found = np.zeros_like(truth)
-        sure = score >= confidence
+        sure = score >= float(confidence)
         np.add.at(found, (picture[sure], class_id[sure]), 1)
         right[step] = (found == truth).all(1).sum()
     return float(np.median(grid[right == right.max()]))
@@ -93,7 +93,7 @@ def _basket_boxes(
     return (
         np.repeat(np.arange(len(results)), [len(k) for k in kept]).astype(int),
         np.concatenate([np.zeros(0, int), *(r.found_class[k] for r, k in rows)]),
-        np.concatenate([np.zeros(0), *(r.found_score[k] for r, k in rows)]),
+        np.concatenate([np.zeros(0, np.float32), *(r.found_score[k] for r, k in rows)]),
     )
 
 

@@ -37,12 +37,30 @@ class Hits:
         return score[last], right[last] / (last + 1), right[last] / self.truth[class_id]
 
 
+def best_precision(precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray) -> np.ndarray:
+    """The best precision of a curve at each recall or a higher one, 0 beyond it: (recalls,).
+
+    Its mean over 101 recalls from 0 to 1 is COCO's average precision.
+    """
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return np.append(best, 0.0)[np.searchsorted(recall, recalls)]
+
+
+def f1_over(
+    confidences: np.ndarray, score: np.ndarray, precision: np.ndarray, recall: np.ndarray
+) -> np.ndarray:
+    """F1 of a curve's boxes that reach each confidence, (confidences,); 0 where none does."""
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    reached = np.searchsorted(-score, -confidences.astype(score.dtype), side="right")
+    return np.append(0.0, f1)[reached]
+
+
 def find_hits(results: Sequence[PictureResult], classes: int) -> Hits:
     """Match every found box: right when it meets, best first, a true box of its class still free.
 
     This is COCO's matching at IoU 0.5, without its limit on the number of boxes.
     """
-    score = np.concatenate([np.zeros(0), *(r.found_score for r in results)])
+    score = np.concatenate([np.zeros(0, np.float32), *(r.found_score for r in results)])
     class_id = np.concatenate([np.zeros(0, int), *(r.found_class for r in results)])
     right = np.concatenate([np.zeros(0, bool), *map(right_boxes, results)])
     truth = np.concatenate([np.zeros(0, int), *(r.truth_class for r in results)])
@@ -155,7 +173,7 @@ def reliability(
     """
     kept = [one_per_fruit(r.found_xyxy, r.found_score, confidence) for r in results]
     rows = list(zip(results, kept, strict=True))
-    score = np.concatenate([np.zeros(0), *(r.found_score[k] for r, k in rows)])
+    score = np.concatenate([np.zeros(0, np.float32), *(r.found_score[k] for r, k in rows)])
     right = np.concatenate([np.zeros(0), *(right_boxes(r)[k] for r, k in rows)])
     index = np.minimum((score * bins).astype(int), bins - 1)
     boxes = np.bincount(index, minlength=bins)

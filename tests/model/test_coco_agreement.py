@@ -8,7 +8,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from model.metrics import PictureResult, average_precision, find_hits
+from model.metrics import PictureResult, average_precision, best_precision, find_hits
 
 CLASSES = 4  # the last never occurs in the truth
 
@@ -124,7 +124,7 @@ def test_the_precision_recall_curve_holds_the_area_that_coco_reports(seed, kind)
     hits, coco = find_hits(results, CLASSES), average_precision(results, CLASSES)
     for class_id in np.flatnonzero(hits.truth):
         _, precision, recall = hits.curve(class_id)
-        best = [max(precision[recall >= r], default=0) for r in np.linspace(0, 1, 101)]
+        best = best_precision(precision, recall, np.linspace(0, 1, 101))
         assert np.mean(best) == pytest.approx(coco.ap50[class_id], abs=1e-6)
 
 

@@ -7,9 +7,11 @@ from model.metrics import (
     PictureResult,
     average_precision,
     best_confidence,
+    best_precision,
     checkout_metrics,
     confusion,
     counts,
+    f1_over,
     find_hits,
     one_per_fruit,
     precision_recall,
@@ -141,7 +143,7 @@ def test_what_counts_at_a_confidence_is_what_counts_at_a_lower_one_and_reaches_i
 @given(st.lists(crowds(), min_size=1, max_size=4))
 def test_the_best_confidence_is_what_trying_each_one_finds(results):
     grid = np.round(np.arange(0.1, 0.91, 0.02), 2)
-    right = [checkout_metrics(*counts(results, 3, c))["cacc"] for c in grid]
+    right = [checkout_metrics(*counts(results, 3, float(c)))["cacc"] for c in grid]
     best = grid[np.array(right) == max(right)]
     assert best_confidence(results, 3) == np.median(best)
 
@@ -231,3 +233,18 @@ def test_a_score_of_one_falls_into_the_last_bin():
 
 def test_nothing_found_has_no_calibration_error():
     assert np.isnan(reliability([picture([(0, BOX)])]).ece)
+
+
+def test_f1_follows_from_the_boxes_that_reach_each_confidence():
+    """Two fruits: the first box is right, the second wrong, the third right."""
+    found = [(0, 0.9, BOX), (0, 0.6, [80, 80, 99, 99]), (0, 0.3, OTHER)]
+    curve = find_hits([picture([(0, BOX), (0, OTHER)], found)], 1).curve(0)
+    over = f1_over(np.array([0.0, 0.3, 0.31, 0.6, 0.61, 0.9, 0.91]), *curve)
+    assert over == pytest.approx([0.8, 0.8, 0.5, 0.5, 2 / 3, 2 / 3, 0])
+
+
+def test_a_class_that_is_never_found_has_an_empty_curve_and_no_f1():
+    curve = find_hits([picture([(0, BOX)])], 1).curve(0)
+    assert [len(part) for part in curve] == [0, 0, 0]
+    assert f1_over(np.array([0.0, 0.5]), *curve).tolist() == [0, 0]
+    assert best_precision(*curve[1:], np.array([0.0, 1.0])).tolist() == [0, 0]
