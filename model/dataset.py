@@ -1,6 +1,10 @@
 """Look after data sets.
 
     python -m model.dataset check DATA.yaml --out pages
+    python -m model.dataset convert export.zip --from cvat --out set
+    python -m model.dataset split DATA.yaml --ratios 0.8 0.1 0.1 --out lists
+    python -m model.dataset stats|anchors DATA.yaml
+    python -m model.dataset cutout PHOTOS… --out FOLDER/cutouts/NAME
     python -m model.dataset synthesize FOLDER --data DATA.yaml --split val --out DIR --pictures 60
 
 ``COMMAND --help`` says what each does; the commands live in ``model/data/commands``.
