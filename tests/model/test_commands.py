@@ -6,7 +6,7 @@ import pytest
 
 from model import benchmark, dataset, detect, evaluate, train
 from model.data.dataset import read_config, read_split
-from tests.model.helpers import ROOT, SAMPLE, random_weights
+from tests.model.helpers import ROOT, SAMPLE, info, random_weights
 
 NAMES = read_config(SAMPLE / "data.yaml").names
 PICTURE = sorted((SAMPLE / "images").glob("*.jpg"))[0]
@@ -17,7 +17,7 @@ def weights(tmp_path_factory):
     return str(random_weights(tmp_path_factory.mktemp("weights"), names=NAMES))
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "detect", "benchmark", "dataset"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "detect", "benchmark", "darknet", "dataset"])
 def test_every_command_explains_itself(name):
     done = subprocess.run(
         [sys.executable, "-m", f"model.{name}", "--help"], cwd=ROOT, capture_output=True, text=True
@@ -87,3 +87,24 @@ def test_benchmark_times_every_runtime_beside_the_machines_peak(
     assert {("torch", 64), ("torch", 96), ("opencv", 64)} <= runtimes
     assert all(row["median_ms"] > 0 for row in figures["timings"])
     assert "GFLOP/s" in capsys.readouterr().out
+
+
+def test_benchmark_times_an_untrained_network_of_another_kind(weights, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    kind = "--backbone darknet_tiny --neck tiny --image-size 64 --rounds 1".split()
+    benchmark.main(["--weights", weights, *kind, "--json", str(out)])
+    said = capsys.readouterr().out
+    # 8,692,976 parameters at the sample's eleven classes; 2.733 GMAC at 416, so (64 / 416)² of it
+    assert "darknet_tiny, tiny neck, 64: 8.7 M parameters, 0.06 GMAC" in said
+    assert {row["image_size"] for row in json.loads(out.read_text())["timings"]} == {64}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "neck", "published"),
+    [("darknet53", "full", 65.86), ("darknet_tiny", "tiny", 5.56)],
+)
+def test_multiply_adds_are_half_of_the_published_operations(backbone, neck, published):
+    """The billions of operations at 416 that YOLOv3's authors name for their COCO networks."""
+    names = tuple(map(str, range(80)))
+    described = info(names=names, image_size=416, backbone=backbone, neck=neck)
+    assert benchmark.network_size(described)[1] == pytest.approx(published / 2, rel=2e-3)
