@@ -189,9 +189,9 @@ class Checkout:
                 raise InvalidPayment("This payment belongs to another lane: start again.")
             if order is None:
                 self._check_payable(cart_version)
-                order = self._orders.create(
-                    order_from(self._snapshot, self._catalog, self._cart, way, idempotency_key)
-                )
+                seen = (self._snapshot, self._catalog, self._cart)
+                draft = order_from(*seen, way, idempotency_key, self._now())
+                order = self._orders.create(draft)
                 log_move(order)
             # A known key with nothing frozen: the store kept the order, but its answer got lost.
             if self._order is None and order.status is OrderStatus.AWAITING_PAYMENT:

@@ -162,15 +162,21 @@ class Order:
 
 
 def order_from(
-    seen: CartSnapshot, catalog: Catalog, cart: Cart, method: PaymentMethod, idempotency_key: str
+    seen: CartSnapshot,
+    catalog: Catalog,
+    cart: Cart,
+    method: PaymentMethod,
+    idempotency_key: str,
+    at: datetime | None = None,
 ) -> Order:
     """Write the order of a basket as the customer saw it; the store has yet to keep it.
 
-    Raises ValueError on a basket that is empty or holds a line without a price.
+    at: UTC, default now. Raises ValueError on a basket that is empty or holds a line without a
+    price.
     """
     if not seen.lines:
         raise ValueError("an empty basket makes no order")
-    now = datetime.now(UTC)
+    now = at or datetime.now(UTC)
     return Order(
         lane=seen.lane,
         status=OrderStatus.AWAITING_PAYMENT,

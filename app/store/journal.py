@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.orm import Session
 
 from app.store.tables import JournalHeadRow, JournalRow
@@ -151,14 +151,23 @@ class Journal:
             return [Head(row.lane, row.number, row.hash) for row in rows]
 
     def records(self, lane: str | None = None) -> Iterator[Record]:
-        """Walk the records, lane by lane in order; the whole journal is never in memory."""
+        """Walk the records, lane by lane in order, some at a time."""
+        rows: list[JournalRow] = []
+        while True:
+            rows = self._rows_after(rows[-1] if rows else None, lane)
+            if not rows:
+                return
+            yield from map(_record, rows)
+
+    def _rows_after(self, row: JournalRow | None, lane: str | None) -> list[JournalRow]:
+        place = tuple_(JournalRow.lane, JournalRow.number)
         wanted = select(JournalRow).order_by(JournalRow.lane, JournalRow.number)
         if lane is not None:
             wanted = wanted.where(JournalRow.lane == lane)
+        if row is not None:
+            wanted = wanted.where(place > tuple_(row.lane, row.number))
         with self._database.reading() as session:
-            rows = session.scalars(wanted.execution_options(yield_per=FETCHED_AT_ONCE))
-            for row in rows:
-                yield _record(row)
+            return list(session.scalars(wanted.limit(FETCHED_AT_ONCE)))
 
     def verify(self) -> Fault | None:
         """Walk everything and return the first fault; None when all is as it was written."""
