@@ -204,7 +204,7 @@ class Trainer:
             parts = self._losses(maps, rows.to(self.place.device), anchor_scale)
             self.scaler.scale(parts["loss"] / gathered).backward()
         if last:
-            self._step()
+            self._step(now.epoch + first / self.order.steps)
         values = torch.stack([value.detach() for value in parts.values()]).tolist()
         return dict(zip(parts, values, strict=True))
 
@@ -217,9 +217,8 @@ class Trainer:
             where = f"epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}"
             raise NonFiniteLoss(f"{where}: {error}") from None
 
-    def _step(self) -> None:
-        now = self.progress
-        factor = self.schedule.factor(now.epoch + now.batch / self.order.steps)
+    def _step(self, epochs: float) -> None:
+        factor = self.schedule.factor(epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         self.scaler.unscale_(self.optimizer)
@@ -228,8 +227,8 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        now.step += 1
-        self.average.update(now.step)
+        self.progress.step += 1
+        self.average.update(self.progress.step)
 
     def _end_epoch(self) -> None:
         """Measure the averaged weights, keep the best, save the state, write the epoch's row."""

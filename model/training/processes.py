@@ -44,7 +44,7 @@ class Place:
         """
         if self.world == 1:
             return model
-        return DistributedDataParallel(model, broadcast_buffers=False)
+        return DistributedDataParallel(model, forward_sync_buffers=False)
 
     def unshared(self, model: nn.Module) -> AbstractContextManager:
         """For the time of a backward pass, gradients are only added up in each process."""
