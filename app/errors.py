@@ -81,16 +81,32 @@ class CannotPay(CheckoutError):
 
 
 class InvalidPayment(CheckoutError):
-    """A request to pay that is malformed: its method or its idempotency key."""
+    """A wish to pay that is malformed, or a proof that does not do; ``code`` says which:
+    ``invalid_payment``, ``cash_missing``, ``cash_short``, ``approval_missing``,
+    ``reference_missing``, ``reference_used`` or ``amount_differs``."""
 
-    code = "invalid_payment"
+    def __init__(self, message: str, code: str = "invalid_payment") -> None:
+        super().__init__(message)
+        self.code = code
+        self.http_status = 409 if code == "reference_used" else 400
 
 
 class InvalidRefund(CheckoutError):
-    """A refund of nothing, of what was not paid, or of more than was paid."""
+    """A refund that must not be; ``code`` says why: ``refund_choice``, ``refund_too_much``,
+    ``refund_nothing_left``, ``refund_reason`` or ``refund_meanwhile``."""
 
     code = "invalid_refund"
     http_status = 409
+
+    def __init__(self, message: str, code: str = code) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidPeriod(CheckoutError):
+    """Days that are none, are too many, or end before they begin."""
+
+    code = "invalid_period"
 
 
 class OrderNotFound(CheckoutError):
