@@ -45,11 +45,12 @@ def load_library(folder: Path, names: tuple[str, ...], split: str) -> SceneLibra
     ``backgrounds/SPLIT`` (or ``backgrounds``) of a folder.
 
     A ``manifest.csv`` with columns file and split keeps the splits apart; without one every
-    cut-out serves. Without backgrounds plain surfaces are generated, and a line on stderr says so.
-    Raises DataError when there is no cut-out of any name.
+    cut-out serves. A ``sizes_cm.yaml`` goes before the shipped one. Without backgrounds plain
+    surfaces are generated, and a line on stderr says so. Raises DataError when there is no cut-out
+    of any name.
     """
     allowed = _manifest(folder, split)
-    sizes = yaml.safe_load(SIZES_FILE.read_text(encoding="utf-8"))
+    sizes = _sizes(SIZES_FILE) | _sizes(folder / SIZES_FILE.name)
     by_class = {
         class_id: cutouts
         for class_id, name in enumerate(names)
@@ -62,6 +63,19 @@ def load_library(folder: Path, names: tuple[str, ...], split: str) -> SceneLibra
     bonus = sorted((folder / "cutouts_bonus").glob("*"))
     distractors = [c for d in bonus for c in _cutouts(d, DISTRACTOR, sizes, allowed, folder)]
     return SceneLibrary(by_class, distractors, _backgrounds(folder / "backgrounds", split))
+
+
+def _sizes(path: Path) -> dict[str, float]:
+    if not path.exists():
+        return {}
+    try:
+        sizes = dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except (UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: expected lines 'name: centimetres' ({error})") from error
+    for name, size in sizes.items():
+        if not isinstance(size, (int, float)) or not 0 < size < 1000:
+            raise DataError(f"{path}: {name} needs a size in centimetres, got {size!r}")
+    return sizes
 
 
 def _backgrounds(folder: Path, split: str) -> list[np.ndarray]:
@@ -87,7 +101,7 @@ def _pictures(folder: Path) -> list[Path]:
 def _cutouts(
     folder: Path, class_id: int, sizes: dict[str, float], allowed: set[str] | None, root: Path
 ) -> list[Cutout]:
-    size_cm = float(sizes.get(folder.name, sizes["default"]))
+    size_cm = sizes.get(folder.name, sizes["default"])
     found = []
     for path in _pictures(folder) or sorted(folder.parent.glob(f"{folder.name}_*.png")):
         if allowed is not None and path.relative_to(root).as_posix() not in allowed:

@@ -205,6 +205,22 @@ def test_a_folder_without_backgrounds_gets_plain_tables_and_says_so(tmp_path, ca
     assert image.std() > 0
 
 
+def test_a_folders_own_sizes_go_before_the_shipped_ones(tmp_path):
+    for name in ("apple", "persimmon", "lemon"):
+        write_cutout(tmp_path / "cutouts" / name / "a.png")
+    (tmp_path / "sizes_cm.yaml").write_text("persimmon: 7.5\nlemon: 9\n")
+    library = load_library(tmp_path, ("apple", "persimmon", "lemon"), "train")
+    assert [library.by_class[i][0].size_cm for i in range(3)] == [8, 7.5, 9]
+
+
+@pytest.mark.parametrize("text", ["apple", "- apple", "apple: large", "apple: 0", "apple: ["])
+def test_a_size_that_is_none_is_refused(tmp_path, text):
+    write_cutout(tmp_path / "cutouts" / "apple" / "a.png")
+    (tmp_path / "sizes_cm.yaml").write_text(text)
+    with pytest.raises(DataError, match=r"sizes_cm\.yaml: .*centimetres"):
+        load_library(tmp_path, ("apple",), "train")
+
+
 def test_generated_tables_repeat_and_differ_between_splits():
     first, again, other = plain_surfaces("train"), plain_surfaces("train"), plain_surfaces("val")
     assert all((a == b).all() for a, b in zip(first, again, strict=True))

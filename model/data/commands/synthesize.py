@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from model.cli import existing_file, existing_folder
+from model.cli import existing_file, existing_folder, positive
 from model.data.commands import Commands
 from model.data.dataset import DataError, read_config, write_config, write_labels
 from model.data.library import load_library
@@ -19,13 +19,15 @@ from model.data.synthesize import SceneConfig, compose
 def add(commands: Commands) -> None:
     """Its arguments."""
     p = commands.add_parser("synthesize", help="compose labelled scenes from cut-outs")
-    p.add_argument("folder", type=existing_folder, help="has cutouts/NAME and backgrounds/SPLIT")
+    p.add_argument("folder", type=existing_folder, help="has cutouts/NAME, perhaps backgrounds")
     p.add_argument("--data", type=existing_file, required=True, help="data.yaml with the names")
     p.add_argument("--split", default="val", choices=("train", "val"))
     p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--pictures", type=int, default=60)
+    p.add_argument("--pictures", type=positive, default=60)
     p.add_argument("--fruits", type=int, nargs=2, default=(1, 15), metavar=("FEWEST", "MOST"))
-    p.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT"))
+    p.add_argument(
+        "--size", type=positive, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT")
+    )
     p.add_argument("--seed", type=int, default=0)
     p.set_defaults(run=run)
 
