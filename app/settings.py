@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.errors import SettingsError
 
@@ -32,6 +35,7 @@ class Settings:
     host: address to listen on.
     port: TCP port to listen on, 1 to 65535.
     language: the screens' language before anybody chose one: "ko" or "en".
+    time_zone: where the shop's days begin, an IANA name ("Asia/Seoul"); None: the machine's own.
     instance: folder for what this machine writes (database, generated secret), absolute path.
     """
 
@@ -45,6 +49,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     language: str = "ko"
+    time_zone: str | None = None
     instance: Path = ROOT / "instance"
 
     @classmethod
@@ -66,6 +71,24 @@ class Settings:
             host=given.get("HOST", default.host),
             port=_port(given.get("PORT", str(default.port))),
             language=_choice("LANGUAGE", given.get("LANGUAGE", default.language), LANGUAGES),
+            time_zone=_time_zone(given.get("TIME_ZONE")),
+        )
+
+
+def use_time_zone(settings: Settings) -> None:
+    """Let this process live in the shop's time zone; call it before any thread starts.
+
+    From then on ``astimezone()`` gives the shop's time everywhere. The database stays in UTC.
+    Raises SettingsError when the machine's own clock does not know the zone.
+    """
+    if settings.time_zone is None:
+        return
+    os.environ["TZ"] = settings.time_zone
+    time.tzset()
+    now = datetime.now().astimezone()
+    if now.utcoffset() != now.astimezone(ZoneInfo(settings.time_zone)).utcoffset():
+        raise SettingsError(
+            f"CHECKOUT_TIME_ZONE={settings.time_zone!r}: install the system's package tzdata"
         )
 
 
@@ -131,6 +154,15 @@ def _lane(value: str) -> str:
     if len(value) > 32 or not value.isprintable():
         raise SettingsError(f"CHECKOUT_LANE={value!r}: use 1 to 32 printable characters")
     return value
+
+
+def _time_zone(value: str | None) -> str | None:
+    try:
+        return value and ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SettingsError(
+            f"CHECKOUT_TIME_ZONE={value!r}: use a name like Asia/Seoul or Europe/Berlin"
+        ) from error
 
 
 def _secret_key(value: str | None) -> str | None:

@@ -1,12 +1,15 @@
 import os
 import stat
 import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Settings, load_secret_key
+from app.settings import Settings, load_secret_key, use_time_zone
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
@@ -34,6 +37,7 @@ def test_every_variable_is_read() -> None:
             "CHECKOUT_HOST": "0.0.0.0",
             "CHECKOUT_PORT": "9000",
             "CHECKOUT_LANGUAGE": "en",
+            "CHECKOUT_TIME_ZONE": "Asia/Seoul",
         }
     )
 
@@ -48,6 +52,7 @@ def test_every_variable_is_read() -> None:
         host="0.0.0.0",
         port=9000,
         language="en",
+        time_zone="Asia/Seoul",
     )
 
 
@@ -144,3 +149,39 @@ def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CHECKOUT_PORT", "8123")
 
     assert Settings.from_env().port == 8123
+
+
+@pytest.fixture
+def own_clock() -> Iterator[None]:
+    """A process may move to another time zone; afterwards it is back."""
+    before = os.environ.get("TZ")
+    yield
+    os.environ.pop("TZ", None)
+    if before is not None:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+@pytest.mark.usefixtures("own_clock")
+def test_days_begin_where_the_shop_is() -> None:
+    night = datetime(2026, 11, 22, 15, 30, tzinfo=UTC)
+
+    use_time_zone(Settings(time_zone="Asia/Seoul"))
+    assert night.astimezone().isoformat() == "2026-11-23T00:30:00+09:00"
+
+    use_time_zone(Settings(time_zone="America/New_York"))
+    assert night.astimezone().isoformat() == "2026-11-22T10:30:00-05:00"
+
+
+@pytest.mark.usefixtures("own_clock")
+def test_without_a_time_zone_the_machine_keeps_its_own() -> None:
+    before = time.tzname
+    use_time_zone(Settings())
+
+    assert time.tzname == before
+
+
+@pytest.mark.parametrize("name", ["Asia", "Mars/Olympus", "../passwd", "/etc/localtime"])
+def test_a_time_zone_that_does_not_exist_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="CHECKOUT_TIME_ZONE"):
+        Settings.from_env({"CHECKOUT_TIME_ZONE": name})

@@ -9,7 +9,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from app.errors import SettingsError
-from app.settings import Settings
+from app.settings import Settings, use_time_zone
 from app.store.journal import Journal
 from app.store.users import ROLES, SqlUsers
 from app.web.journal_commands import journal, shop_database
@@ -24,9 +24,11 @@ def init_commands(app: Flask) -> None:
 
 
 def settings_of_command() -> Settings:
-    """The settings from the environment; a bad one ends the command with exit code 2."""
+    """The settings from the environment, in force; a bad one ends the command with exit code 2."""
     try:
-        return Settings.from_env()
+        settings = Settings.from_env()
+        use_time_zone(settings)
+        return settings
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
 
