@@ -112,12 +112,15 @@ def _spread(sizes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
 def _evolve(
     sizes: np.ndarray, anchors: np.ndarray, rng: np.random.Generator, rounds: int = 1000
 ) -> tuple[np.ndarray, list[float]]:
-    """Random changes of some percent; the better of parent and child lives on."""
+    """Random changes of one anchor at a time; the better of parent and child lives on.
+
+    k-means ends close to the best there is: larger steps were never better on the fruit data.
+    """
     best = float(_best(sizes, anchors).mean())
     history = []
     for _ in range(rounds):
-        change = np.exp(rng.normal(0, 0.1, anchors.shape) * (rng.random(anchors.shape) < 0.5))
-        child = (anchors * change).astype(np.float32)
+        child = anchors.copy()
+        child[rng.integers(len(anchors))] *= np.exp(rng.normal(0, 0.03, 2)).astype(np.float32)
         score = float(_best(sizes, child).mean())
         if score > best:
             anchors, best = child, score
