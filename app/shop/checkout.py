@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from app.errors import (
@@ -228,6 +228,20 @@ class Checkout:
         return self._finish(
             order_id, cancelled, lambda _: self._orders.end(order_id, cancelled, actor)
         )
+
+    def extend(self, order_id: int, actor: str = "customer") -> Order:
+        """Give the waiting order its whole time once more, as often as anybody asks for it.
+
+        Raises OrderNotFound, IllegalTransition when there is nothing to extend, StoreUnavailable.
+        """
+        with self._changing():
+            order = self._order
+            if order is None or order.id != order_id:
+                raise OrderNotFound(f"Lane {self._lane} is not waiting for order {order_id}.")
+            valid_for = self._methods[order.method].valid_for or timedelta()
+            self._order = self._orders.extend(order_id, valid_for, actor)
+            self._events.append((self._snapshot, self._order))
+            return self._order
 
     def expire(self) -> None:
         """End a payment that took too long; call it every second or so, it is cheap.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, cast
 
@@ -136,6 +136,17 @@ class Order:
         paid_at = at if paid else self.paid_at
         return replace(self, status=status, changed_by=actor, changed_at=at, paid_at=paid_at)
 
+    def extended(self, valid_for: timedelta, at: datetime | None = None) -> Order:
+        """Return the order with ``valid_for`` to pay from now on.
+
+        at: UTC, default now. Raises IllegalTransition unless it still waits and has an end.
+        """
+        at = at or datetime.now(UTC)
+        waits = self.status is OrderStatus.AWAITING_PAYMENT and not self.overdue(at)
+        if not waits or self.expires_at is None:
+            raise IllegalTransition(f"Order {self.number} cannot be given more time.")
+        return replace(self, expires_at=at + valid_for)
+
     def snapshot(self, version: int) -> CartSnapshot:
         """Show the order as the frozen basket that it was made from."""
         return CartSnapshot(
@@ -234,6 +245,10 @@ class OrderStore(Protocol):
 
     def end(self, order_id: int, status: OrderStatus, actor: str) -> Order:
         """Move an unpaid order to CANCELLED or EXPIRED. Raises OrderNotFound, IllegalTransition."""
+        ...
+
+    def extend(self, order_id: int, valid_for: timedelta, actor: str) -> Order:
+        """Give a waiting order more time. Raises OrderNotFound, IllegalTransition."""
         ...
 
     def refund(self, order_id: int, request: RefundRequest, actor: str) -> Refund:

@@ -28,11 +28,13 @@ class Proof:
 
     received_minor: cash laid down, minor units. approval_number: as the card terminal printed it.
     provider_reference: the provider's own number of this payment, at most 100 characters.
+    provider_event: the number of the message that told it, at most 100 characters.
     """
 
     received_minor: int | None = None
     approval_number: str = ""
     provider_reference: str = ""
+    provider_event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Payment:
     change_minor: cash only. provider_reference: unique among a method's confirmed payments, ""
     when there is none. confirmed_by: a user's name, or the provider's. at: UTC.
     reason: why a failed try brought no money, at most 200 characters.
+    provider_event: unique among all tries, so that no message counts twice; "" when none told it.
     """
 
     method: str
@@ -55,6 +58,7 @@ class Payment:
     provider_reference: str = ""
     outcome: Literal["confirmed", "failed"] = "confirmed"
     reason: str = ""
+    provider_event: str = ""
 
 
 class PaymentMethod(Protocol):
@@ -101,9 +105,9 @@ class Cash:
         """Work out the change; less than the total is refused."""
         received = proof.received_minor
         if type(received) is not int:
-            raise InvalidPayment("Enter the amount of cash received.")
+            raise InvalidPayment("Enter the amount of cash received.", "cash_missing")
         if received < total_minor:
-            raise InvalidPayment("The cash received is less than the total.")
+            raise InvalidPayment("The cash received is less than the total.", "cash_short")
         paid = _payment(self, total_minor, confirmed_by)
         return replace(paid, received_minor=received, change_minor=received - total_minor)
 
@@ -118,7 +122,9 @@ class Card:
     def accept(self, total_minor: int, proof: Proof, confirmed_by: str) -> Payment:
         """Keep the approval number: 4 to 20 letters, digits or hyphens."""
         if not APPROVAL.fullmatch(proof.approval_number):
-            raise InvalidPayment("Enter the approval number that the card terminal printed.")
+            raise InvalidPayment(
+                "Enter the approval number that the card terminal printed.", "approval_missing"
+            )
         paid = _payment(self, total_minor, confirmed_by)
         return replace(paid, approval_number=proof.approval_number)
 
@@ -132,10 +138,13 @@ class ByTransfer:
 
     def accept(self, total_minor: int, proof: Proof, confirmed_by: str) -> Payment:
         """Take the clerk's or the provider's word, and the provider's reference if there is one."""
-        if len(proof.provider_reference) > MAX_REFERENCE_LENGTH:
+        if max(len(proof.provider_reference), len(proof.provider_event)) > MAX_REFERENCE_LENGTH:
             raise InvalidPayment(f"The reference is over {MAX_REFERENCE_LENGTH} characters.")
-        paid = _payment(self, total_minor, confirmed_by)
-        return replace(paid, provider_reference=proof.provider_reference)
+        return replace(
+            _payment(self, total_minor, confirmed_by),
+            provider_reference=proof.provider_reference,
+            provider_event=proof.provider_event,
+        )
 
 
 Methods = Mapping[str, PaymentMethod]
@@ -163,7 +172,9 @@ def check_request(method: object, idempotency_key: object, methods: Methods) -> 
     return methods[method]
 
 
-def failed(method: str, amount_minor: int, reason: str, reference: str, told_by: str) -> Payment:
+def failed(
+    method: str, amount_minor: int, reason: str, reference: str, told_by: str, event: str = ""
+) -> Payment:
     """Describe a try that brought no money; the order goes on waiting."""
     return Payment(
         method,
@@ -173,6 +184,7 @@ def failed(method: str, amount_minor: int, reason: str, reference: str, told_by:
         provider_reference=reference[:MAX_REFERENCE_LENGTH],
         outcome="failed",
         reason=reason[:MAX_REASON_LENGTH],
+        provider_event=event,
     )
 
 

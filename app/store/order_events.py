@@ -35,6 +35,12 @@ def payment_failed(session: Session, order: Order, payment: Payment) -> None:
     _append(session, order, "payment_failed", details, payment.confirmed_by)
 
 
+def extended(session: Session, order: Order, actor: str) -> None:
+    """Write down until when a customer may pay now."""
+    until = order.expires_at.isoformat() if order.expires_at else None
+    _append(session, order, "order_extended", {"until": until}, actor)
+
+
 def ended(session: Session, order: Order) -> None:
     """Write down that an order was cancelled or expired."""
     _append(session, order, f"order_{order.status.value}", {})
@@ -66,7 +72,8 @@ def tax_totals(order: Order) -> dict[str, int]:
 
 def _proof(payment: Payment) -> Details:
     names = ("method", "received_minor", "change_minor", "approval_number", "provider_reference")
-    return {name: getattr(payment, name) for name in names}
+    told = {"provider_event": payment.provider_event} if payment.provider_event else {}
+    return told | {name: getattr(payment, name) for name in names}
 
 
 def _append(

@@ -8,7 +8,7 @@ first left it, and is refused there.
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, update
@@ -62,14 +62,18 @@ class SqlOrderStore:
             with self._database.writing() as session:
                 order = _locked(session, order_id)
                 if payment.amount_minor != order.total_minor or payment.outcome != "confirmed":
-                    raise InvalidPayment("The payment is not for this order's total.")
+                    raise InvalidPayment(
+                        "The payment is not for this order's total.", "amount_differs"
+                    )
                 paid = _move(session, order, OrderStatus.PAID, payment.confirmed_by, payment.at)
                 session.add(_payment_row(order_id, payment))
                 session.flush()
                 order_events.paid(session, paid, payment)
                 return paid
         except IntegrityError as error:
-            raise InvalidPayment("This payment has already paid another order.") from error
+            raise InvalidPayment(
+                "This payment has already paid another order.", "reference_used"
+            ) from error
 
     def end(self, order_id: int, status: OrderStatus, actor: str) -> Order:
         """Move an unpaid order to CANCELLED or EXPIRED.
@@ -84,12 +88,38 @@ class SqlOrderStore:
             order_events.ended(session, ended)
             return ended
 
-    def note_failed(self, order_id: int, payment: Payment) -> None:
-        """Keep a try that brought no money; the order goes on waiting. Raises OrderNotFound."""
+    def extend(self, order_id: int, valid_for: timedelta, actor: str) -> Order:
+        """Give a waiting order its whole time once more, from now on.
+
+        Raises OrderNotFound; IllegalTransition when it no longer waits, or waits for ever.
+        """
         with self._database.writing() as session:
-            order = _locked(session, order_id)
-            session.add(_payment_row(order_id, payment))
-            order_events.payment_failed(session, order, payment)
+            order = _locked(session, order_id).extended(valid_for)
+            _set(session, order_id, expires_at=order.expires_at)
+            order_events.extended(session, order, actor)
+            return order
+
+    def note_failed(self, order_id: int, payment: Payment) -> None:
+        """Keep a try that brought no money; the order stays as it is. Raises OrderNotFound.
+
+        A message that is known already (``provider_event``) is not noted again.
+        """
+        try:
+            with self._database.writing() as session:
+                order = _locked(session, order_id)
+                session.add(_payment_row(order_id, payment))
+                session.flush()
+                order_events.payment_failed(session, order, payment)
+        except IntegrityError:
+            if self.find_event(payment.provider_event) is None:
+                raise
+
+    def find_event(self, provider_event: str) -> Payment | None:
+        """Return the try to pay that a provider's message told of; None when it is new."""
+        told = (PaymentRow.provider_event == provider_event, PaymentRow.provider_event != "")
+        with self._database.reading() as session:
+            row = session.scalar(select(PaymentRow).where(*told))
+            return _payment(row) if row else None
 
     def refund(self, order_id: int, request: RefundRequest, actor: str) -> Refund:
         """Give money back, whole or by line; a known idempotency key returns the first refund.

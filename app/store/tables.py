@@ -140,6 +140,13 @@ class PaymentRow(Base):
             sqlite_where=text("outcome = 'confirmed' AND provider_reference <> ''"),
             postgresql_where=text("outcome = 'confirmed' AND provider_reference <> ''"),
         ),
+        Index(
+            "ux_payments_event",
+            "provider_event",
+            unique=True,
+            sqlite_where=text("provider_event <> ''"),
+            postgresql_where=text("provider_event <> ''"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -154,6 +161,7 @@ class PaymentRow(Base):
     provider_reference: Mapped[str] = mapped_column(String(100))
     outcome: Mapped[str] = mapped_column(String(10))
     reason: Mapped[str] = mapped_column(String(200))
+    provider_event: Mapped[str] = mapped_column(String(100), server_default="")
 
 
 class RefundRow(Base):

@@ -66,6 +66,12 @@ class MemoryOrders:
         self.orders[order_id] = self.get(order_id).move(status, actor, at)
         return self.orders[order_id]
 
+    def extend(self, order_id: int, valid_for: timedelta, actor: str) -> Order:
+        now = self.get(order_id).expires_at or datetime.now(UTC)
+        early = now - timedelta(seconds=1)  # it is asked for in time
+        self.orders[order_id] = self.get(order_id).extended(valid_for, early)
+        return self.orders[order_id]
+
     def refund(self, order_id: int, request: RefundRequest, actor: str) -> Refund:
         before = self.refunds.setdefault(order_id, [])
         refund = refund_from(self.get(order_id), before, request, actor, datetime.now(UTC))
