@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from model.cli import SettingsError
 from model.data.trainset import TrainSet
 
 
@@ -25,15 +26,19 @@ class Order(Sampler[list[Key]]):
     A whole run is one pass over this sampler, so that the processes that prepare pictures live as
     long as the run and work on while an epoch is validated, and so that a resumed run finds its
     place without reading what came before. Of every ``world`` batches this process (``rank``) gets
-    its own; those that do not fill the last step are left out, differing ones in each epoch.
+    its own; those that do not fill the last step are left out, differing ones in each epoch. Fewer
+    pictures than a batch make one smaller batch; SettingsError for fewer than processes.
     """
 
     def __init__(
         self, length: int, batch: int, seed: int, epochs: int, rank: int = 0, world: int = 1
     ) -> None:
-        self.length, self.batch, self.seed, self.epochs = length, batch, seed, epochs
+        self.length, self.seed, self.epochs = length, seed, epochs
         self.rank, self.world = rank, world
-        self.steps = length // (batch * world)  # batches of each process in an epoch
+        self.batch = min(batch, length // world)
+        if not self.batch:
+            raise SettingsError(f"{length} pictures are too few for {world} processes")
+        self.steps = length // (self.batch * world)  # batches of each process in an epoch
         self.start = 0, 0
 
     def __len__(self) -> int:

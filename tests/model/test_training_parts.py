@@ -1,0 +1,272 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.anchors import coco_anchors
+from model.cli import SettingsError
+from model.darknet import write_darknet
+from model.data.dataset import read_config, read_split
+from model.data.trainset import TrainSet
+from model.training.average import Average
+from model.training.inputs import Inputs
+from model.training.meter import Meter, timed
+from model.training.optimizer import build_optimizer
+from model.training.order import Key, Order
+from model.training.records import COLUMNS, write_rows
+from model.training.schedule import Patience, Schedule
+from model.training.settings import TrainConfig
+from model.training.start import start
+from model.weights import WeightsError, load_weights, save_weights
+from model.yolov3 import YoloV3
+from tests.model.helpers import NAMES, SAMPLE, info, random_weights
+
+SETTINGS = TrainConfig(image_size=64, epochs=10, warmup_epochs=1)
+runs = st.tuples(
+    *(st.integers(3, 40), st.integers(1, 6), st.integers(1, 3), st.integers(1, 4)),
+    st.integers(0, 9),
+)
+
+
+def batches_of(length, batch, world, epochs, seed):
+    orders = [Order(length, batch, seed, epochs, rank, world) for rank in range(world)]
+    return orders, [list(order) for order in orders]
+
+
+@given(runs)
+def test_no_picture_is_seen_twice_in_an_epoch_by_any_process(run):
+    length, batch, world, epochs, _ = run
+    orders, batches = batches_of(*run)
+    assert {len(b) for b in batches} == {epochs * orders[0].steps}
+    seen = [key for of_process in batches for keys in of_process for key in keys]
+    assert len(seen) == len(set(seen))
+    assert {key.picture for key in seen} <= set(range(length))
+    assert len(seen) > epochs * (length - batch * world)
+
+
+@given(runs, st.data())
+def test_an_order_that_starts_later_gives_what_is_left(run, data):
+    (order, *_), (whole, *_) = batches_of(*run)
+    place = data.draw(st.integers(0, len(whole) - 1))
+    order.start = divmod(place, order.steps)
+    assert list(order) == whole[place:]
+    assert len(order) == len(whole) - place
+
+
+def test_few_pictures_make_one_smaller_batch():
+    assert [len(keys) for keys in Order(5, 16, seed=0, epochs=2)] == [5, 5]
+    with pytest.raises(SettingsError, match="too few for 2 processes"):
+        Order(1, 16, seed=0, epochs=1, world=2)
+
+
+def test_two_epochs_and_two_seeds_have_other_orders():
+    orders = [
+        [key.picture for keys in list(Order(50, 10, seed, 2))[first : first + 5] for key in keys]
+        for seed, first in ((0, 0), (0, 5), (1, 0))
+    ]
+    assert sorted(map(sorted, orders)) == [list(range(50))] * 3
+    assert len(set(map(tuple, orders))) == 3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "factor"),
+    [
+        ("cosine", 0, 0.01),
+        ("cosine", 0.49, 0.5),
+        ("cosine", 10, 0.01),
+        ("cosine", 5, 0.505),
+        ("step", 2, 1),
+        ("step", 3, 0.1),
+        ("step", 7, 0.01),
+        ("plateau", 9.5, 1),
+    ],
+)
+def test_the_rate_warms_up_and_falls(schedule, epochs, factor):
+    config = replace(SETTINGS, schedule=schedule, step_epochs=(3.0, 6.0))
+    assert Schedule(config).factor(epochs) == pytest.approx(factor, rel=0.02)
+
+
+def test_without_warm_up_the_rate_begins_at_its_peak():
+    assert Schedule(replace(SETTINGS, warmup_epochs=0)).factor(0) == 1
+
+
+def test_the_rate_drops_once_nothing_has_improved_for_longer_than_is_borne():
+    schedule = Schedule(replace(SETTINGS, schedule="plateau", plateau_patience=2))
+    factors = []
+    for score in (0.5, 0.4, 0.5, 0.3, 0.6, 0.6, 0.6, 0.6):
+        schedule.epoch_ended(score)
+        factors.append(round(schedule.factor(5), 6))
+    assert factors == [1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01]
+    other = Schedule(schedule.config)
+    other.load_state_dict(schedule.state_dict())
+    assert other.factor(5) == schedule.factor(5)
+
+
+def test_patience_counts_from_the_best_score():
+    patience = Patience()
+    assert patience.best == -math.inf
+    assert [patience.improves(score) for score in (0.1, 0.1, 0.3, 0.2)] == [True, False] * 2
+    assert (patience.best, patience.waited) == (0.3, 1)
+
+
+def test_the_average_follows_at_first_and_then_lags_behind():
+    model = YoloV3(2)
+    average, without = Average(model, 0.99), Average(model, 0)
+    layer, mine = model.scale8.head[-1].bias, average.module.scale8.head[-1].bias
+    with torch.no_grad():
+        layer += 1
+    average.update(1)
+    without.update(1)
+    torch.testing.assert_close(without.module.scale8.head[-1].bias, layer)
+    assert (layer - mine).abs().max() < 0.01
+    with torch.no_grad():
+        layer += 1
+    average.update(10**6)
+    torch.testing.assert_close(layer - mine, torch.full_like(layer, 0.99), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
+def test_the_trunk_learns_slower_and_only_convolutions_decay(kind):
+    model = YoloV3(2)
+    optimizer = build_optimizer(model, replace(SETTINGS, optimizer=kind, lr=0.1, trunk_lr=0.5))
+    of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    assert len(of) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        group = of[id(parameter)]
+        assert group["peak"] == (0.05 if name.startswith("backbone") else 0.1)
+        assert bool(group["weight_decay"]) == (parameter.ndim == 4)
+
+
+def test_inputs_are_normalised_by_the_given_colours():
+    inputs = Inputs(SETTINGS, (0.5, 0.0, 1.0), (0.5, 1.0, 2.0), torch.device("cpu"))
+    x, scale = inputs(torch.full((2, 3, 64, 64), 255, dtype=torch.uint8), 0, 0)
+    assert x[0, :, 0, 0].tolist() == [1, 1, 0]
+    assert (x.shape, scale) == ((2, 3, 64, 64), 1)
+
+
+def test_batches_of_many_sizes_keep_anchors_in_pixels():
+    inputs = Inputs(
+        replace(SETTINGS, image_size=96, multi_scale=0.34),
+        (0.0,) * 3,
+        (1.0,) * 3,
+        torch.device("cpu"),
+    )
+    images = torch.zeros(1, 3, 96, 96, dtype=torch.uint8)
+    seen = {(x.shape[-1], scale) for x, scale in (inputs(images, 0, b) for b in range(30))}
+    assert seen == {(64, 1.5), (96, 1), (128, 0.75)}
+    assert inputs.size(3, 7) == inputs.size(3, 7)
+
+
+def test_a_meter_tells_mean_losses_speed_and_waiting():
+    meter = Meter()
+    meter.add({"loss": 1.0}, images=4, wait_s=1.0, busy_s=3.0)
+    meter.add({"loss": 3.0}, images=4, wait_s=0.0, busy_s=4.0)
+    row = meter.row()
+    assert (row["loss"], row["images_per_s"], row["data_wait"]) == (2, 1, 1 / 8)
+    assert row["rss_mib"] > 100
+    assert "loss 2.000, 1.0 img/s, waits 12%" in str(meter)
+
+
+def test_items_are_timed_from_the_asking():
+    assert [item for item, wait_s in timed([1, 2]) if 0 <= wait_s < 1] == [1, 2]
+
+
+def test_results_are_written_anew_as_a_whole(tmp_path):
+    row = dict.fromkeys(COLUMNS, 1.0)
+    for rows in ([row], [row, row | {"epoch": 2.0}]):
+        write_rows(tmp_path, rows)
+    lines = (tmp_path / "results.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("epoch,lr,loss,box,")
+
+
+@pytest.fixture(scope="module")
+def items():
+    return TrainSet(read_split(read_config(SAMPLE / "data.yaml"), "train")[:20], 64, seed=0)
+
+
+def begun(items, names=NAMES, **changes):
+    return start(replace(SETTINGS, **changes), names, items)
+
+
+def test_a_new_network_has_the_trunks_colours_and_cocos_anchors(items):
+    new = begun(items)
+    np.testing.assert_array_equal(new.anchors, coco_anchors())
+    assert new.mean == (127 / 255,) * 3
+    assert begun(items, neck="tiny").anchors.shape == (2, 3, 2)
+
+
+def test_colours_can_be_given(items):
+    new = begun(items, normalisation="0.6340,0.5614,0.4288/0.2803,0.2786,0.3126")
+    assert (new.mean, new.std) == ((0.6340, 0.5614, 0.4288), (0.2803, 0.2786, 0.3126))
+
+
+def test_fitted_anchors_differ_from_cocos_and_repeat(items):
+    fitted = begun(items, anchors="auto").anchors
+    assert fitted.shape == (3, 3, 2)
+    assert not np.allclose(fitted, coco_anchors())
+    np.testing.assert_array_equal(fitted, begun(items, anchors="auto").anchors)
+
+
+def test_anchors_are_read_from_a_file(items, tmp_path):
+    path = tmp_path / "anchors.yaml"
+    path.write_text(f"anchors: {(coco_anchors() / 2).tolist()}")
+    np.testing.assert_allclose(begun(items, anchors=str(path)).anchors, coco_anchors() / 2)
+    with pytest.raises(SettingsError, match=r"\(2, 3\) scales and anchors, not \(3, 3\)"):
+        begun(items, anchors=str(path), neck="tiny")
+
+
+def same(one, other):
+    """Whether two networks or layers have the same numbers."""
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_same_classes_go_on_unchanged_with_anchors_kept_in_pixels(items, tmp_path):
+    path = random_weights(tmp_path, image_size=96, mean=(0.1, 0.2, 0.3))
+    new = begun(items, weights=str(path))
+    assert same(new.model, load_weights(path)[0])
+    np.testing.assert_allclose(new.anchors, coco_anchors() * 1.5)
+    assert (new.mean, new.said) == ((0.1, 0.2, 0.3), "")
+
+
+def test_classes_known_by_name_are_kept_and_new_ones_begin_anew(items, tmp_path):
+    path = random_weights(tmp_path)
+    new = begun(items, ("melon", NAMES[2], NAMES[0]), weights=str(path))
+    assert new.said == "random.safetensors knows 2 of the 3 classes; the others begin anew"
+    old = load_weights(path)[0]
+    assert same(new.model.backbone, old.backbone)
+    assert same(new.model.scale16.five, old.scale16.five)
+    for scale in ("scale8", "scale16", "scale32"):
+        mine, theirs = (
+            getattr(model, scale).head[-1].weight.view(3, 8, -1) for model in (new.model, old)
+        )
+        assert torch.equal(mine[:, [0, 1, 2, 3, 4, 6, 7]], theirs[:, [0, 1, 2, 3, 4, 7, 5]])
+        assert not torch.allclose(mine[:, 5], theirs[:, 6])
+
+
+def test_a_network_keeps_its_own_neck_whatever_was_asked(items, tmp_path):
+    model = YoloV3(len(NAMES), "darknet_tiny", "tiny")
+    path = tmp_path / "tiny.safetensors"
+    anchors = tuple(tuple(map(tuple, scale)) for scale in coco_anchors(2).tolist())
+    save_weights(path, model, info(backbone="darknet_tiny", neck="tiny", anchors=anchors))
+    new = begun(items, weights=str(path))
+    assert (new.backbone, new.neck, len(new.anchors)) == ("darknet_tiny", "tiny", 2)
+
+
+def test_a_trunk_of_darknets_is_loaded(items, tmp_path):
+    trunk = YoloV3(2, "darknet_tiny", "tiny").backbone
+    path = tmp_path / "tiny.conv"
+    write_darknet(path, trunk)
+    new = begun(items, weights=str(path), backbone="darknet_tiny", neck="tiny")
+    assert same(new.model.backbone, trunk)
+    with pytest.raises(WeightsError, match="choose --backbone"):
+        begun(items, weights=str(path))
+
+
+def test_keys_are_told_apart_by_epoch_and_picture():
+    assert Key(1, 2) != Key(2, 1)
