@@ -324,11 +324,17 @@ class Checkout:
             self._busy_at_s = now_s
         if self._order is None:
             if now_s - self._busy_at_s >= ABANDONED_AFTER_S:
-                self._cart = Cart()
+                self._abandon()
         elif self._order.sold:
             self._emptied = self._emptied or empty
             if self._emptied and now_s - self._paid_at_s >= PAID_SHOWN_S:
                 self._release(self._order)
+
+    def _abandon(self) -> None:
+        lines = {line.id: line.quantity for line in self._snapshot.lines}
+        if lines:
+            self._note("clock", "no_sale", {"lines": lines})
+        self._cart = Cart()
 
     def _release(self, order: Order) -> None:
         """Begin a new basket, with what lies on the counter, now that a sale's goods have left."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.errors import IllegalTransition, InvalidPayment, StoreUnavailable
-from app.shop.checkout import Checkout
+from app.shop.checkout import ABANDONED_AFTER_S, Checkout
 from app.shop.order import Order, OrderStatus
 from app.shop.payment import QR_VALID_FOR, Cash, Proof, methods_by_name
 from tests.shop.fakes import CATALOG, HandClock, MemoryOrders
@@ -159,6 +159,16 @@ def test_each_change_by_hand_is_noted_with_before_and_after(lane):
         ("customer", "line_changed", {"line": "camera:apple", "from": 2, "to": 1}),
         ("customer", "line_removed", {"line": "manual:pear", "from": 3, "to": 0}),
     ]
+
+
+def test_a_basket_that_was_left_behind_is_noted_once(lane):
+    lane.checkout.add_item("pear", 2)
+    lane.notes.clear()
+    lane.checkout.see({}, True)
+    for _ in range(3):
+        lane.clock.now_s += ABANDONED_AFTER_S
+        lane.checkout.see({}, True)
+    assert lane.notes == [("clock", "no_sale", {"lines": {"manual:pear": 2}})]
 
 
 def test_a_refused_change_is_not_noted(lane):

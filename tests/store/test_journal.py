@@ -253,3 +253,12 @@ def test_whatever_happens_at_once_the_journal_stays_whole(database, works):
     records = 2 * len(works) + works.count("refund")
     assert journal.verify() is None
     assert sum(head.number for head in journal.heads()) == begun + records
+
+
+def test_a_journal_longer_than_a_page_is_walked_to_its_end(journal, monkeypatch):
+    monkeypatch.setattr("app.store.journal.FETCHED_AT_ONCE", 2)
+    write(journal, 5, "1")
+    write(journal, 4, "2")
+    assert [record.number for record in journal.records()] == [1, 2, 3, 4, 5, 1, 2, 3, 4]
+    assert [record.number for record in journal.records("1")] == [1, 2, 3, 4, 5]
+    assert journal.verify() is None
