@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import albumentations as A  # noqa: N812
+import cv2
 import numpy as np
 import yaml
 
@@ -103,7 +104,7 @@ def _arguments(kind: type, given: Any, size: int, where: str) -> dict[str, Any]:
 def augment(
     transform: A.Compose, image: np.ndarray, boxes: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Apply a transform to a picture and its boxes (N, 5) of class and cxcywh in [0, 1].
+    """Apply a transform to a BGR picture and its boxes (N, 5) of class and cxcywh in [0, 1].
 
     A picture that does not come out as a square of ``size`` pixels is letterboxed into it.
     """
@@ -111,8 +112,9 @@ def augment(
     half = boxes[:, 3:] / 2
     corners = np.concatenate((boxes[:, 1:3] - half, boxes[:, 1:3] + half), axis=1)
     corners = np.clip(corners, 0, 1) * [width, height, width, height]
-    out = transform(image=image, bboxes=corners, class_ids=boxes[:, 0])
-    image = out["image"]
+    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # albumentations' lamps and JPEGs are RGB
+    out = transform(image=rgb, bboxes=corners, class_ids=boxes[:, 0])
+    image = cv2.cvtColor(out["image"], cv2.COLOR_RGB2BGR)
     rows = _to_rows(out["bboxes"], out["class_ids"], *image.shape[1::-1])
     return (image, rows) if image.shape[:2] == (size, size) else letterbox(image, rows, size)
 

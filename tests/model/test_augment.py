@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -76,6 +77,31 @@ def test_a_picture_that_a_preset_leaves_oblong_is_letterboxed(tmp_path):
     out, moved = augment(load_transform(str(path), 64), image, rows, 64)
     assert out.shape == (64, 64, 3)
     assert moved[0] == pytest.approx([2, 0.9, 0.5, 0.2, 0.5])
+
+
+def test_a_preset_sees_red_as_red(tmp_path):
+    path = tmp_path / "red.yaml"
+    path.write_text(
+        "- RGBShift: {r_shift_limit: [50, 50], g_shift_limit: 0, b_shift_limit: 0, p: 1}"
+    )
+    image, _ = augment(
+        load_transform(str(path), 32), np.full((32, 32, 3), 100, np.uint8), np.empty((0, 5)), 32
+    )
+    assert image[0, 0].tolist() == [100, 100, 150]
+
+
+def test_the_counters_white_balance_keeps_orange_and_lemon_apart():
+    transform = load_transform("counter", 64)
+    rows, hues = np.empty((0, 5)), []
+    for bgr in ((20, 120, 230), (40, 200, 230)):
+        image = np.full((64, 64, 3), bgr, np.uint8)
+        hues.append([])
+        for seed in range(150):
+            transform.set_random_seed(seed)
+            out, _ = augment(transform, image, rows, 64)
+            hue, saturation, _ = cv2.split(cv2.cvtColor(out, cv2.COLOR_BGR2HSV))
+            hues[-1].append(np.median(hue[saturation > 90]))
+    assert max(hues[0]) + 3 < min(hues[1])
 
 
 @pytest.mark.parametrize(
