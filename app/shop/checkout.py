@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,6 +30,7 @@ from app.errors import (
 )
 from app.shop.cart import Cart, CartSnapshot
 from app.shop.catalog import Catalog
+from app.shop.listeners import Listeners
 from app.shop.order import Order, OrderStatus, OrderStore, order_from
 from app.shop.payment import STANDARD_METHODS, Methods, Proof, check_request
 
@@ -41,7 +41,6 @@ Note = Callable[[str, str, Mapping[str, object]], None]
 ABANDONED_AFTER_S = 120.0  # an empty, untouched counter: the next customer starts afresh
 PAID_SHOWN_S = 4.0  # time to read the order number, even when the counter is empty already
 EXPIRY_RETRY_S = 1.0  # how soon an expiry that the store refused is tried again
-EVENTS_KEPT = 64  # a snapshot holds the whole state, so a slow subscriber may miss old ones
 
 log = logging.getLogger("checkout.shop")
 
@@ -78,9 +77,7 @@ class Checkout:
         self._lane, self._catalog, self._orders, self._clock = lane, catalog, orders, clock
         self._methods, self._note, self._now = methods, note, now
         self._lock = threading.Lock()
-        self._events: deque[tuple[CartSnapshot, Order | None]] = deque(maxlen=EVENTS_KEPT)
-        self._subscribers: list[Subscriber] = []
-        self._delivering = False
+        self._listeners: Listeners[tuple[CartSnapshot, Order | None]] = Listeners()
         self._cart = Cart()
         self._camera: CameraState = "down"
         self._settled = False
@@ -240,7 +237,7 @@ class Checkout:
                 raise OrderNotFound(f"Lane {self._lane} is not waiting for order {order_id}.")
             valid_for = self._methods[order.method].valid_for or timedelta()
             self._order = self._orders.extend(order_id, valid_for, actor)
-            self._events.append((self._snapshot, self._order))
+            self._listeners.add((self._snapshot, self._order))
             return self._order
 
     def expire(self) -> None:
@@ -354,7 +351,7 @@ class Checkout:
             new = self._order.snapshot(old.version)
         if new != old:
             self._snapshot = replace(new, version=old.version + 1)
-            self._events.append((self._snapshot, about or self._order))
+            self._listeners.add((self._snapshot, about or self._order))
 
     # Telling the others
 
@@ -364,8 +361,7 @@ class Checkout:
         order: the current one, the one just cancelled, or None. A callback must be quick; it may
         call this checkout. An error in it is logged and stops neither the sale nor the others.
         """
-        with self._lock:
-            self._subscribers.append(callback)
+        self._listeners.subscribe(lambda event: callback(*event))
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -373,23 +369,7 @@ class Checkout:
             with self._lock:
                 yield
         finally:
-            self._deliver()
-
-    def _deliver(self) -> None:
-        """Hand out what is waiting; one thread at a time, so that the order is kept."""
-        while True:
-            with self._lock:
-                if self._delivering or not self._events:
-                    return
-                self._delivering = True
-                event, subscribers = self._events.popleft(), tuple(self._subscribers)
-            for callback in subscribers:
-                try:
-                    callback(*event)
-                except Exception:
-                    log.exception("subscriber_failed")
-            with self._lock:
-                self._delivering = False
+            self._listeners.deliver()
 
 
 def log_move(order: Order) -> None:
