@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.metrics import (
@@ -20,6 +20,7 @@ from model.metrics import (
     zone_ap50,
 )
 
+UNHURRIED = settings(deadline=None, max_examples=60)  # other work may share the machine
 BOX, OTHER = [0, 0, 10, 10], [50, 50, 70, 70]
 
 
@@ -133,6 +134,7 @@ def crowds(draw):
     return picture(draw(st.lists(st.tuples(st.integers(0, 2), boxes), max_size=4)), found)
 
 
+@UNHURRIED
 @given(crowds(), st.sampled_from([0.2, 0.5, 0.8]))
 def test_what_counts_at_a_confidence_is_what_counts_at_a_lower_one_and_reaches_it(crowd, least):
     low = one_per_fruit(crowd.found_xyxy, crowd.found_score, 0.1)
@@ -140,6 +142,7 @@ def test_what_counts_at_a_confidence_is_what_counts_at_a_lower_one_and_reaches_i
     assert high.tolist() == low[crowd.found_score[low] >= least].tolist()
 
 
+@UNHURRIED
 @given(st.lists(crowds(), min_size=1, max_size=4))
 def test_the_best_confidence_is_what_trying_each_one_finds(results):
     grid = np.round(np.arange(0.1, 0.91, 0.02), 2)
@@ -148,6 +151,7 @@ def test_the_best_confidence_is_what_trying_each_one_finds(results):
     assert best_confidence(results, 3) == np.median(best)
 
 
+@UNHURRIED
 @given(crowds())
 def test_every_true_box_is_in_one_cell_of_the_confusion_and_so_is_every_counted_one(crowd):
     matrix = confusion([crowd], 3, 0.4)
@@ -157,6 +161,7 @@ def test_every_true_box_is_in_one_cell_of_the_confusion_and_so_is_every_counted_
     assert matrix[3, 3] == 0
 
 
+@UNHURRIED
 @given(crowds())
 def test_a_higher_confidence_never_finds_more(crowd):
     hits = find_hits([crowd], 3)
