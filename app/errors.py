@@ -88,7 +88,25 @@ class InvalidPayment(CheckoutError):
     def __init__(self, message: str, code: str = "invalid_payment") -> None:
         super().__init__(message)
         self.code = code
-        self.http_status = 409 if code == "reference_used" else 400
+        self.http_status = {"reference_used": 409, "amount_differs": 422}.get(code, 400)
+
+
+class BadSignature(CheckoutError):
+    """A provider's message that it did not sign (``bad_signature``) or not just now
+    (``stale_message``)."""
+
+    http_status = 401
+
+    def __init__(self, message: str, code: str = "bad_signature") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ProviderUnavailable(CheckoutError):
+    """A payment provider that does not answer, or not as agreed; nothing has changed."""
+
+    code = "provider_unavailable"
+    http_status = 503
 
 
 class InvalidRefund(CheckoutError):

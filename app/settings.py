@@ -6,13 +6,14 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.errors import SettingsError
+from app.payment_settings import PaymentSettings, read_payment_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("ko", "en")
@@ -36,6 +37,7 @@ class Settings:
     port: TCP port to listen on, 1 to 65535.
     language: the screens' language before anybody chose one: "ko" or "en".
     time_zone: where the shop's days begin, an IANA name ("Asia/Seoul"); None: the machine's own.
+    payments: the ways to pay, and what each needs.
     instance: folder for what this machine writes (database, generated secret), absolute path.
     """
 
@@ -50,6 +52,7 @@ class Settings:
     port: int = 8000
     language: str = "ko"
     time_zone: str | None = None
+    payments: PaymentSettings = field(default_factory=PaymentSettings)
     instance: Path = ROOT / "instance"
 
     @classmethod
@@ -60,18 +63,20 @@ class Settings:
         """
         given = _given(os.environ if env is None else env)
         default = cls()
+        lane = _lane(given.get("LANE", default.lane))
         return cls(
             camera=given.get("CAMERA"),
             prices=_path(given.get("PRICES"), default.prices),
             weights=_path(given.get("WEIGHTS"), default.weights),
             runtime=_choice("RUNTIME", given.get("RUNTIME", default.runtime), RUNTIMES),
             database_url=_database_url(given.get("DATABASE_URL", default.database_url)),
-            lane=_lane(given.get("LANE", default.lane)),
+            lane=lane,
             secret_key=_secret_key(given.get("SECRET_KEY")),
             host=given.get("HOST", default.host),
             port=_port(given.get("PORT", str(default.port))),
             language=_choice("LANGUAGE", given.get("LANGUAGE", default.language), LANGUAGES),
             time_zone=_time_zone(given.get("TIME_ZONE")),
+            payments=read_payment_settings(given, lane),
         )
 
 

@@ -34,6 +34,11 @@ def to_minor(value: int | float | Decimal, currency: str) -> int:
     return whole
 
 
+def to_major_text(amount_minor: int, currency: str) -> str:
+    """Write an amount for machines: "3500", "12.30"; the currency's digits after a point."""
+    return f"{Decimal(amount_minor).scaleb(-exponent(currency)):.{exponent(currency)}f}"
+
+
 def format_minor(amount_minor: int, currency: str, language: str) -> str:
     """Write an amount for people: "3,500원" in Korean ("ko"), "₩3,500" in any other language."""
     digits = exponent(currency)
