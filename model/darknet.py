@@ -116,7 +116,7 @@ def load_darknet(model: YoloV3, path: Path) -> DarknetHeader:
     header, numbers = read_darknet(path)
     if len(numbers) != size_of(model):
         raise WeightsError(f"{path}: {_misfit(model, len(numbers))}")
-    _fill(model, numbers, path)
+    fill(model, numbers, path)
     return header
 
 
@@ -135,7 +135,7 @@ def load_darknet_trunk(model: YoloV3, path: Path) -> DarknetHeader:
             f"{path}: holds {len(numbers):,} numbers, the backbone has {needed:,}; it is "
             "truncated or of another --backbone"
         )
-    _fill(model.backbone, numbers[:needed], path)
+    fill(model.backbone, numbers[:needed], path)
     return header
 
 
@@ -153,7 +153,7 @@ def _misfit(model: YoloV3, found: int) -> str:
     )
 
 
-def _fill(network: nn.Module, numbers: np.ndarray, path: Path) -> None:
+def fill(network: nn.Module, numbers: np.ndarray, path: Path) -> None:
     """Copy a file's numbers into a network, once all have been seen to be possible ones."""
     tensors = list(slots(network))
     ends = np.cumsum([tensor.numel() for _, tensor in tensors])

@@ -1,4 +1,5 @@
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from model.darknet import (
 from model.detector import load_detector
 from model.weights import WeightsError, load_weights, read_info
 from model.yolov3 import YoloV3
+from tests.model import darknet_files
 from tests.model.helpers import random_weights
 
 OLD = DarknetHeader(0, 1, 0, seen=12_800)
@@ -78,7 +80,7 @@ def test_a_convolutions_numbers_are_bias_scale_mean_variance_and_weights(tmp_pat
     network = nn.Sequential(
         nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 1, 1)
     )
-    darknet._fill(network, read_darknet(path)[1], path)
+    darknet.fill(network, read_darknet(path)[1], path)
     convolution, norm, _, head = network
     assert norm.bias.tolist() == [1, 2]
     assert norm.weight.tolist() == [3, 4]
@@ -127,6 +129,26 @@ def test_the_convolutions_stand_in_the_order_of_yolov3_cfg():
     fine = [128, 128, 256, 128, 256, 128, 256, 255]
     assert [t.shape[0] for t in weights[52:]] == coarse + middle + fine
     assert weights[52 + 8].shape[1] == 256 + 512  # what comes up is joined before the trunk's
+
+
+@pytest.mark.parametrize(
+    ("file", "backbone", "neck"),
+    [
+        (darknet_files.yolov3, "darknet53", "full"),
+        (darknet_files.yolov3_tiny, "darknet_tiny", "tiny"),
+    ],
+)
+def test_another_reader_of_darknets_files_gets_the_same_maps(tmp_path, file, backbone, neck):
+    path = darknet_files.write(tmp_path / "w.weights", file())
+    model = YoloV3(1, backbone, neck).eval()
+    assert load_darknet(model, path).seen == 32_013_312
+    path.unlink()  # a quarter of a gigabyte
+    with torch.inference_mode():
+        maps = model(torch.from_numpy(darknet_files.picture()))
+    theirs = np.load(Path(__file__).with_name("opencv_darknet.npz"))
+    for number, mine in enumerate(maps):
+        expected = theirs[f"{file.__name__}_{number}"]
+        assert np.abs(mine.numpy() - expected).max() < 1e-3 * expected.std()
 
 
 def test_a_trunk_alone_or_at_the_start_of_a_whole_file_fills_the_backbone(tmp_path, whole):
