@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from model.data.dataset import data_hash, read_config, read_split
 from model.data.library import load_library
-from model.data.trainset import TrainSet, collate
+from model.data.trainset import TrainSet, collate, one_thread
 from model.loss import NonFiniteLoss, YoloLoss
 from model.training.average import Average
 from model.training.inputs import Inputs
@@ -155,6 +155,7 @@ class Trainer:
             Keyed(self.items),
             batch_sampler=self.order,
             num_workers=self.config.workers,
+            worker_init_fn=one_thread,
             collate_fn=collate,
             pin_memory=self.place.device.type == "cuda",
             generator=torch.Generator(),  # of its own: torch's random numbers stay untouched

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -83,6 +84,11 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
 
     def _another(self, rng: np.random.Generator) -> Picture:
         return self.picture(int(rng.integers(len(self))), rng)
+
+
+def one_thread(_worker: int) -> None:
+    """Let a loader's process work alone: OpenCV's own threads would contend with training."""
+    cv2.setNumThreads(0)
 
 
 def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

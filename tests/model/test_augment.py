@@ -10,7 +10,7 @@ from model.data.augment import PRESETS, AugmentConfig, augment, letterbox, load_
 from model.data.dataset import DataError, read_config, read_picture, read_split
 from model.data.library import load_library
 from model.data.mix import LEAST_SIDE_PX, cover, mixup, mosaic
-from model.data.trainset import TrainSet, collate
+from model.data.trainset import TrainSet, collate, one_thread
 from tests.model.helpers import SAMPLE
 
 SEEDS = st.integers(0, 2**32)
@@ -225,7 +225,8 @@ def test_batches_are_the_same_however_many_workers_make_them(samples, library):
     config = AugmentConfig(mosaic=0.5, mixup=0.5, copy_paste=0.5)
     dataset = TrainSet(samples[:4], 96, seed=3, library=library, composed=4, augment=config)
     alone, shared = (
-        list(DataLoader(dataset, 2, num_workers=workers, collate_fn=collate)) for workers in (0, 2)
+        list(DataLoader(dataset, 2, num_workers=n, collate_fn=collate, worker_init_fn=one_thread))
+        for n in (0, 2)
     )
     for (images, rows), (same_images, same_rows) in zip(alone, shared, strict=True):
         assert torch.equal(images, same_images)
