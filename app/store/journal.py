@@ -82,6 +82,9 @@ class Fault:
     number: int
     problem: str
 
+    def __str__(self) -> str:
+        return f"lane {self.lane}, record {self.number}: {self.problem}"
+
 
 @dataclass(frozen=True, slots=True)
 class Head:

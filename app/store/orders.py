@@ -15,13 +15,21 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.errors import IllegalTransition, InvalidPayment, OrderNotFound
+from app.errors import IllegalTransition, InvalidPayment, InvalidRefund, OrderNotFound
+from app.shop.miscount import miscounts
 from app.shop.order import SOLD, Order, OrderLine, OrderStatus, order_number
 from app.shop.payment import Payment
 from app.shop.refund import Refund, RefundLine, RefundRequest, refund_from
 from app.store import order_events
 from app.store.journal import Journal
-from app.store.tables import OrderLineRow, OrderRow, PaymentRow, RefundLineRow, RefundRow
+from app.store.tables import (
+    MiscountRow,
+    OrderLineRow,
+    OrderRow,
+    PaymentRow,
+    RefundLineRow,
+    RefundRow,
+)
 
 if TYPE_CHECKING:
     from app.store.database import Database
@@ -126,6 +134,12 @@ class SqlOrderStore:
 
         Raises OrderNotFound, IllegalTransition for an order that is not paid, InvalidRefund.
         """
+        try:
+            return self._refund(order_id, request, actor)
+        except IntegrityError as error:
+            raise InvalidRefund("This wish has already refunded another order.") from error
+
+    def _refund(self, order_id: int, request: RefundRequest, actor: str) -> Refund:
         with self._database.writing() as session:
             order = _locked(session, order_id)
             before = _refunds(session, order_id)
@@ -250,6 +264,7 @@ def _insert(session: Session, order: Order) -> Order:
     session.add(row)
     session.flush()
     created = _order(row)
+    session.add_all(MiscountRow(order_id=row.id, **asdict(one)) for one in miscounts(created))
     order_events.created(session, created)
     return created
 

@@ -13,6 +13,7 @@ from flask.cli import AppGroup
 
 from app.errors import CheckoutError
 from app.shop.money import format_minor
+from app.store.audit import audit_orders
 from app.store.closing import Closing, close_day
 from app.store.database import Database
 from app.store.journal import Journal
@@ -35,12 +36,16 @@ def shop_database() -> Iterator[Database]:
 
 @journal.command("verify")
 def verify() -> None:
-    """Walk all records; name the first that is not as it was written, with exit code 1."""
+    """Walk all records; name the first that is not as it was written, with exit code 1.
+
+    Then compare the orders with them: whether each was paid and refunded as the journal says.
+    """
     with shop_database() as database:
         fault = Journal(database).verify()
         heads = Journal(database).heads()
-    if fault:
-        click.echo(f"lane {fault.lane}, record {fault.number}: {fault.problem}", err=True)
+        problem = str(fault) if fault else audit_orders(database)
+    if problem:
+        click.echo(problem, err=True)
         sys.exit(1)
     for head in heads:
         click.echo(f"lane {head.lane}: {head.number} records, the last {head.hash}")

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from app.errors import IllegalTransition, InvalidPayment, OrderNotFound
+from app.errors import IllegalTransition, InvalidPayment, InvalidRefund, OrderNotFound
 from app.shop.order import OrderStatus
 from app.shop.payment import Cash, Payment, Proof, failed
 from app.store.database import Database
@@ -24,6 +24,7 @@ from tests.store.selling import (
 )
 
 PAID, CANCELLED, EXPIRED = OrderStatus.PAID, OrderStatus.CANCELLED, OrderStatus.EXPIRED
+PARTLY, REFUNDED = OrderStatus.PARTLY_REFUNDED, OrderStatus.REFUNDED
 ENDS = (CANCELLED, EXPIRED)
 BY_KIM = Payment("clerk", 6500, "kim", now())
 
@@ -206,6 +207,50 @@ def test_payments_without_a_reference_do_not_get_in_each_other_s_way(orders):
     assert {sell(orders, key).status for key in "abc"} == {PAID}
 
 
+# Refunds
+
+
+def test_a_refund_is_kept_and_the_order_says_how_much_was_given_back(orders):
+    order = sell(orders)
+    part = refund(orders, order, {0: 1}, "r1")
+    assert (orders.get(order.id).status, orders.get(order.id).refunded_minor) == (PARTLY, 1500)
+    rest = refund(orders, order, None, "r2")
+    assert (orders.get(order.id).status, orders.get(order.id).refunded_minor) == (REFUNDED, 6500)
+    assert orders.refunds(order.id) == [part, rest]
+    assert part.lines[0].amount_minor == 1500
+    assert orders.get(order.id).paid_at == order.paid_at
+
+
+def test_the_same_wish_refunds_once(orders):
+    order = sell(orders)
+    assert refund(orders, order, {0: 1}) == refund(orders, order, {0: 1})
+    assert orders.get(order.id).refunded_minor == 1500
+
+
+def test_a_wish_for_one_order_never_refunds_another(orders):
+    first, second = sell(orders, "a"), sell(orders, "b")
+    refund(orders, first, None)
+    with pytest.raises(InvalidRefund):
+        refund(orders, second, None)
+    assert orders.get(second.id) == second
+
+
+@pytest.mark.parametrize("unpaid", [cancel, lambda orders, order: order])
+def test_what_was_not_paid_is_not_refunded(orders, unpaid):
+    order = unpaid(orders, orders.create(draft()))
+    with pytest.raises(IllegalTransition):
+        refund(orders, order, None)
+    assert orders.refunds(order.id) == []
+
+
+def test_a_refunded_order_is_over_for_its_lane_only_when_it_is_released(orders):
+    order = sell(orders)
+    refund(orders, order, {0: 1})
+    assert orders.unfinished("1").id == order.id
+    orders.release(order.id)
+    assert orders.unfinished("1") is None
+
+
 # The database itself refuses
 
 
@@ -229,8 +274,9 @@ def test_payments_without_a_reference_do_not_get_in_each_other_s_way(orders):
         "UPDATE orders SET refunded_minor = -1",
         "UPDATE payments SET amount_minor = 1",
         "DELETE FROM payments",
-        "INSERT INTO payments SELECT id + 100, order_id, method, amount_minor, confirmed_by, at,"
-        " received_minor, change_minor, approval_number, 'other', outcome, reason FROM payments",
+        "INSERT INTO payments (order_id, method, amount_minor, confirmed_by, at, approval_number,"
+        " provider_reference, outcome, reason) SELECT order_id, method, amount_minor, confirmed_by,"
+        " at, approval_number, 'another', outcome, reason FROM payments",
         "UPDATE refunds SET amount_minor = 1",
         "DELETE FROM refunds",
         "UPDATE refund_lines SET quantity = 2",

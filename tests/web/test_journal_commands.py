@@ -60,6 +60,15 @@ def test_the_first_bad_record_is_named_with_exit_code_1(app, database):
     assert done.output == "lane 1, record 3: its values are not the ones that were written\n"
 
 
+def test_an_order_that_says_otherwise_than_the_journal_is_named_with_exit_code_1(app, database):
+    order = sell(SqlOrderStore(database))
+    with database.writing() as session:
+        session.execute(text("UPDATE orders SET status = 'cancelled'"))
+    done = journal(app, "verify")
+    assert done.exit_code == 1
+    assert done.output.startswith(f"order {order.number} is cancelled, the journal has 1 payments")
+
+
 def test_the_export_is_one_json_line_per_record(app, database, tmp_path: Path):
     orders = SqlOrderStore(database)
     refund(orders, sell(orders, "a", "1"), None)
