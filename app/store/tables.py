@@ -64,6 +64,7 @@ class OrderRow(Base):
         Index("ix_orders_lane_id", "lane", "id"),
         Index("ix_orders_status", "status"),
         Index("ix_orders_paid_at", "paid_at"),
+        Index("ix_orders_day", "day", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -111,6 +112,18 @@ class OrderLineRow(Base):
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     source: Mapped[str] = mapped_column(String(10))
     tax: Mapped[str] = mapped_column(String(10))
+
+
+class MiscountRow(Base):
+    """One kind of which the camera counted more or fewer than was paid for; written once."""
+
+    __tablename__ = "miscounts"
+    __table_args__ = (CheckConstraint("counted <> paid", name="ck_miscounts_differ"),)
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    counted: Mapped[int]
+    paid: Mapped[int]
 
 
 class PaymentRow(Base):

@@ -1,14 +1,13 @@
-"""The owner's screen, first form: prices, today's sales, the lane's health."""
+"""The owner's screen: what was sold, the prices, the lane's health, and sales to take away."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 from flask import Blueprint, render_template
 from werkzeug.wrappers import Response
 
 from app.shop.money import format_minor
-from app.store.reports import sales_since
+from app.shop.period import Period, today
+from app.store.reports import reports
 from app.web.language import chosen_language
 from app.web.parts_here import parts
 from app.web.security import for_roles
@@ -20,15 +19,12 @@ owner = Blueprint("owner", __name__, url_prefix="/owner")
 @for_roles("owner")
 def show() -> str | Response:
     """The state of the shop now."""
-    midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    sales = sales_since(parts().database, midnight)
-    language, currency = chosen_language(), parts().prices.catalog.currency
+    language, catalog = chosen_language(), parts().prices.catalog
+    period = Period(today(), today())
     return render_template(
         "owner.html",
-        sales=sales,
-        total=sum(order.total_minor for order in sales if order.currency == currency),
-        currency=currency,
-        catalog=parts().prices.catalog,
+        reports=reports(parts().database, period, catalog.currency),
+        catalog=catalog,
         price_problem=parts().prices.problem,
         readiness=parts().readiness(),
         lane_stats=parts().lane.stats(),

@@ -57,7 +57,7 @@ def tables(database: Database) -> set[str]:
 
 
 def test_an_empty_database_goes_up_and_down_and_up_again(database):
-    for revision in ("0001", "0002", "0003", "0002", "0001", "base"):
+    for revision in ("0001", "0002", "0003", "0004", "0003", "0002", "0001", "base"):
         database.migrate(revision)
         assert database.revision() == (None if revision == "base" else revision)
     assert tables(database) == set()
@@ -92,9 +92,25 @@ def test_orders_of_the_first_revision_go_on_after_the_upgrade(first):
     assert Journal(first).verify() is None
 
 
-def test_what_the_upgrade_brought_is_guarded(first):
+def test_what_the_camera_got_wrong_is_worked_out_for_orders_of_before(first):
+    with first.writing() as session:
+        session.execute(text("""UPDATE orders SET camera_counts = '{"pear"\\: 1}' WHERE id = 1"""))
     first.migrate()
-    for statement in ("UPDATE payments SET amount_minor = 1", "DELETE FROM order_lines"):
+    with first.reading() as session:
+        rows = session.execute(text("SELECT * FROM miscounts ORDER BY order_id, key")).all()
+    assert [tuple(row) for row in rows] == [(1, "apple", 0, 2), (1, "pear", 1, 0)]
+
+
+def test_what_the_upgrade_brought_is_guarded(first):
+    with first.writing() as session:
+        session.execute(text("UPDATE orders SET camera_counts = '{}' WHERE id = 1"))
+    first.migrate()
+    for statement in (
+        "UPDATE payments SET amount_minor = 1",
+        "DELETE FROM order_lines",
+        "UPDATE miscounts SET counted = paid + 1",
+        "DELETE FROM miscounts",
+    ):
         with pytest.raises(IntegrityError), first.writing() as session:
             session.execute(text(statement))
 
