@@ -1,21 +1,27 @@
+import contextlib
 import csv
+import io
 
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
 
 from model.anchors import coco_anchors
 from model.boxes import to_tensor
 from model.data.augment import letterbox
 from model.data.dataset import read_config, read_picture, read_split
 from model.data.trainset import collate
-from model.evaluate import evaluate
+from model.evaluate import Evaluation, evaluate
 from model.loss import YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
 from model.train import main
+from model.trainer import Trainer
+from model.training.report import halved
 from model.weights import load_weights, save_weights
 from model.yolov3 import YoloV3
-from tests.model.helpers import SAMPLE, info
+from tests.model.helpers import SAMPLE, info, random_weights
+from tests.model.small_run import small_config, trained
 
 SIZE = 160
 
@@ -52,9 +58,21 @@ def run(tmp_path_factory):
         patch.chdir(folder)
         sources = ["--data", str(SAMPLE / "data.yaml"), "--scenes", str(SAMPLE), "--name", "short"]
         small = "--image-size 96 --epochs 2 --frozen-epochs 1 --batch 16 --val-scenes 4"
-        mixed = "--composed 0.5 --workers 0 --device cpu"
-        main([*sources, *small.split(), *mixed.split()])
+        mixed = "--composed 0.5 --workers 2 --device cpu"
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            main([*sources, *small.split(), *mixed.split()])
+    (folder / "said.txt").write_text(said.getvalue())
     return folder / "runs" / "train" / "short"
+
+
+def test_a_training_says_what_it_does_where_the_weights_are_and_what_comes_next(run):
+    first, *_, done, then = (run.parents[2] / "said.txt").read_text().splitlines()
+    assert first == (
+        "training efficientnet_lite0 + slim at 96 px on 83 pictures of 11 classes, cpu, "
+        "epoch 1 to 2, into runs/train/short"
+    )
+    assert done.startswith("done: runs/train/short/weights/best.safetensors (map 0.")
+    assert then.startswith("next: CHECKOUT_WEIGHTS=runs/train/short/weights/best.safetensors make")
 
 
 def test_a_training_leaves_its_settings_figures_plots_and_weights(run):
@@ -84,6 +102,15 @@ def test_the_loss_falls_from_the_first_epoch_to_the_second(run):
     assert losses[1] < losses[0]
 
 
+def test_every_epoch_tells_its_speed_its_waiting_and_its_memory(run):
+    with (run / "results.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert float(row["images_per_s"]) > 0
+            assert 0 <= float(row["data_wait"]) < 1
+            assert float(row["rss_mib"]) > 100
+            assert float(row["cuda_mib"]) == 0
+
+
 def test_the_best_weights_say_what_they_are(run):
     _, described = load_weights(run / "weights" / "best.safetensors")
     assert described.names[0] == "apple"
@@ -91,6 +118,69 @@ def test_the_best_weights_say_what_they_are(run):
     assert len(described.data_hash) == 64
     assert set(described.metrics) == {"map50", "map", "cacc"}
     assert 0 < described.confidence < 1
+
+
+@pytest.fixture
+def learnt(tmp_path, monkeypatch):
+    """The trunk before and after an epoch with some settings."""
+    monkeypatch.setattr("model.trainer.report", lambda *_: None)
+
+    def run(**changes):
+        trained_one = trained(small_config(tmp_path, epochs=1, lr=0.01, **changes), tmp_path / "r")
+        before = YoloV3(11)
+        before.backbone.load_imagenet()
+        return before.backbone, trained_one.model.backbone
+
+    return run
+
+
+def changed(before, after, kind):
+    """Which stages have parameters, or buffers, that are not what they were."""
+    return [
+        any(
+            not torch.equal(a, b)
+            for a, b in zip(getattr(one, kind)(), getattr(other, kind)(), strict=True)
+        )
+        for one, other in zip(before.stages, after.stages, strict=True)
+    ]
+
+
+def test_a_resting_trunk_does_not_change(learnt):
+    trunks = learnt(frozen_epochs=1, trunk_bn="trainable")
+    assert changed(*trunks, "parameters") == changed(*trunks, "buffers") == [False] * 8
+
+
+def test_a_trunks_first_stages_rest_for_good_with_their_batchnorm(learnt):
+    trunks = learnt(frozen_epochs=0, frozen_stages=3, trunk_bn="trainable")
+    assert changed(*trunks, "parameters") == [False] * 3 + [True] * 5
+    assert changed(*trunks, "buffers") == [False] * 3 + [True] * 5
+
+
+def test_a_trunk_learns_and_its_batchnorm_keeps_its_statistics(learnt):
+    trunks = learnt(frozen_epochs=0)
+    assert changed(*trunks, "parameters") == [True] * 8
+    assert changed(*trunks, "buffers") == [False] * 8
+
+
+def test_classes_learnt_one_by_one_are_scored_one_by_one(tmp_path):
+    trainer = Trainer(small_config(tmp_path, loss="paper"), tmp_path)
+    assert trainer.info.class_score == "sigmoid"
+
+
+@pytest.mark.parametrize(("half", "kind"), [(0.5991, "F16"), (0.5989, "F32")])
+def test_weights_are_stored_small_where_that_costs_next_to_nothing(
+    tmp_path, monkeypatch, half, kind, capsys
+):
+    """Of two evaluations the first is of the whole weights, with a mAP of 0.6."""
+    results = iter([Evaluation({"map": 0.6}, []), Evaluation({"map": half}, [])])
+    monkeypatch.setattr("model.training.report.evaluate", lambda *_: next(results))
+    path = random_weights(tmp_path)
+    kept = halved(path, [])
+    with safe_open(path, framework="pt") as file:
+        assert file.get_slice("scale8.head.1.weight").get_dtype() == kind
+    assert kept.summary["map"] == (half if kind == "F16" else 0.6)
+    assert f"stored as float{kind[1:]}" in capsys.readouterr().out
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_stopped_training_goes_on_where_it_stood(run, tmp_path, monkeypatch):
