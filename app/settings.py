@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.errors import SettingsError
 from app.payment_settings import PaymentSettings, read_payment_settings
+from app.receipt_settings import ReceiptSettings, read_receipt_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("ko", "en")
@@ -38,6 +39,7 @@ class Settings:
     language: the screens' language before anybody chose one: "ko" or "en".
     time_zone: where the shop's days begin, an IANA name ("Asia/Seoul"); None: the machine's own.
     payments: the ways to pay, and what each needs.
+    receipts: what stands on a receipt, and where it is printed.
     instance: folder for what this machine writes (database, generated secret), absolute path.
     """
 
@@ -53,6 +55,7 @@ class Settings:
     language: str = "ko"
     time_zone: str | None = None
     payments: PaymentSettings = field(default_factory=PaymentSettings)
+    receipts: ReceiptSettings = field(default_factory=ReceiptSettings)
     instance: Path = ROOT / "instance"
 
     @classmethod
@@ -64,6 +67,7 @@ class Settings:
         given = _given(os.environ if env is None else env)
         default = cls()
         lane = _lane(given.get("LANE", default.lane))
+        host, port = given.get("HOST", default.host), _port(given.get("PORT", str(default.port)))
         return cls(
             camera=given.get("CAMERA"),
             prices=_path(given.get("PRICES"), default.prices),
@@ -72,11 +76,12 @@ class Settings:
             database_url=_database_url(given.get("DATABASE_URL", default.database_url)),
             lane=lane,
             secret_key=_secret_key(given.get("SECRET_KEY")),
-            host=given.get("HOST", default.host),
-            port=_port(given.get("PORT", str(default.port))),
+            host=host,
+            port=port,
             language=_choice("LANGUAGE", given.get("LANGUAGE", default.language), LANGUAGES),
             time_zone=_time_zone(given.get("TIME_ZONE")),
             payments=read_payment_settings(given, lane),
+            receipts=read_receipt_settings(given, host, port),
         )
 
 
