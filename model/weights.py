@@ -65,7 +65,7 @@ class WeightsInfo:
 
     @property
     def anchor_array(self) -> np.ndarray:
-        """The anchors as float32 (3, 3, 2)."""
+        """The anchors as float32 (scales, 3, 2)."""
         return np.array(self.anchors, np.float32)
 
 
