@@ -29,6 +29,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     from app.web.language import init_language
     from app.web.owner import owner
     from app.web.parts_here import EXTENSION
+    from app.web.payments import payments
     from app.web.security import init_security
 
     settings = settings or settings_of_command()
@@ -43,7 +44,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     init_security(app)
     init_answers(app)
     init_commands(app)
-    for blueprint in (customer, clerk, owner, account, health):
+    for blueprint in (customer, clerk, owner, account, health, payments):
         app.register_blueprint(blueprint)
     if parts is not None:
         app.extensions[EXTENSION] = parts

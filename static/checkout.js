@@ -49,6 +49,7 @@ function showCart(cart) {
   });
   known.forEach((row) => removeRow(row, list));
   byId("empty").hidden = cart.lines.length > 0;
+  if (!cart.lines.length) byId("expired").hidden = true; // the next customer begins afresh
   page.dataset.status = cart.status;
   for (const id of ["shopping", "total-row", "pay-form"]) byId(id).hidden = cart.status !== "open";
   byId("waiting").hidden = cart.status !== "awaiting_payment";
@@ -100,7 +101,41 @@ function showOrder(order) {
     place.textContent = order[place.dataset.order] ?? "";
   }
   for (const place of document.querySelectorAll("[data-order-value]")) place.value = order.id ?? "";
-  if (order.status === "paid") payKey = null;
+  if (order.status === "paid") {
+    payKey = null;
+    for (const way of document.querySelectorAll(".way input")) way.checked = way.defaultChecked;
+  }
+  showHowToPay(order);
+}
+
+function showHowToPay(order) {
+  for (const how of document.querySelectorAll("[data-way]")) how.hidden = how.dataset.way !== (order.method ?? "clerk");
+  const code = byId("code");
+  code.hidden = !order.code_url;
+  if (order.code_url && code.getAttribute("src") !== order.code_url) code.src = order.code_url;
+  if (order.status === "expired") {
+    byId("expired").hidden = false;
+    tell(texts.expired);
+  } else if (order.status) byId("expired").hidden = true;
+  countDown(order.left_s);
+}
+
+let ticking = null;
+function countDown(leftS) { // the server alone decides when the time is over
+  clearInterval(ticking);
+  byId("time").hidden = leftS === null;
+  if (leftS === null) return;
+  const end = performance.now() + leftS * 1000;
+  let warned = false;
+  const tick = () => {
+    const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
+    byId("left").textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+    byId("time").classList.toggle("short", left <= 30);
+    if (left <= 30 && !warned) tell(texts.time_short);
+    warned ||= left <= 30;
+  };
+  ticking = setInterval(tick, 250);
+  tick();
 }
 
 let saying = null;
@@ -134,6 +169,7 @@ const asks = {
     idempotency_key: (payKey ??= newKey()),
   }],
   cancel: () => ["cancel", { order_id: orderId }],
+  more_time: () => ["more_time", { order_id: orderId }],
   call_staff: () => ["call_staff", {}],
 };
 
@@ -171,6 +207,7 @@ function startCustomer() {
   socket.on("lane", showLane);
   socket.on("order", showOrder);
   socket.on("problem", showProblem);
+  if (byId("left").dataset.leftS) countDown(Number(byId("left").dataset.leftS));
   socket.on("connect", () => offline(false));
   socket.on("disconnect", () => offline(true));
   socket.on("connect_error", () => offline(true));
@@ -209,10 +246,25 @@ async function refresh() {
 }
 
 function replaceOrders(orders, html) {
-  const focused = document.activeElement?.form?.getAttribute("action");
+  const active = document.activeElement;
+  const focused = orders.contains(active) ? placeOf(active) : null;
+  const typed = [...orders.querySelectorAll("input[id]")].map((field) => [field.id, field.value]);
+  const open = [...orders.querySelectorAll("details[open]")].map((way) => way.id);
   orders.innerHTML = html;
-  if (focused) orders.querySelector(`form[action="${CSS.escape(focused)}"] button`)?.focus();
+  for (const [id, value] of typed) if (byId(id)) byId(id).value = value;
+  for (const id of open) if (byId(id)) byId(id).open = true;
+  if (focused) orders.querySelector(focused)?.focus();
   byId("status").textContent = [...orders.querySelectorAll("h2")].map((title) => title.textContent).join(", ");
+}
+
+function placeOf(element) { // how to find the same field or button in a newer copy of the page
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  const form = element.form?.getAttribute("action");
+  const way = element.closest("details")?.id;
+  const inside = way ? `#${CSS.escape(way)} ` : "";
+  if (!form) return inside ? `${inside}summary` : null;
+  const value = element.value ? `[value="${CSS.escape(element.value)}"]` : "";
+  return `${inside}form[action="${CSS.escape(form)}"] ${element.localName}${value}`;
 }
 
 function startClerk() {

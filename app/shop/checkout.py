@@ -233,10 +233,10 @@ class Checkout:
         """
         with self._changing():
             order = self._order
-            if order is None or order.id != order_id:
+            way = self._methods.get(order.method) if order and order.id == order_id else None
+            if way is None:
                 raise OrderNotFound(f"Lane {self._lane} is not waiting for order {order_id}.")
-            valid_for = self._methods[order.method].valid_for or timedelta()
-            self._order = self._orders.extend(order_id, valid_for, actor)
+            self._order = self._orders.extend(order_id, way.valid_for or timedelta(), actor)
             self._listeners.add((self._snapshot, self._order))
             return self._order
 

@@ -7,6 +7,12 @@ from decimal import Decimal, InvalidOperation
 # How many digits follow the point (ISO 4217), and the sign in front of the amount.
 EXPONENTS = {"KRW": 0, "JPY": 0, "USD": 2, "EUR": 2}
 SIGNS = {"KRW": "₩", "JPY": "¥", "USD": "$", "EUR": "€"}
+NOTES_MINOR = {  # with which people pay, smallest first
+    "KRW": (1000, 5000, 10_000, 50_000),
+    "JPY": (1000, 5000, 10_000),
+    "USD": (100, 500, 1000, 2000, 5000, 10_000),
+    "EUR": (500, 1000, 2000, 5000, 10_000),
+}
 KOREAN_UNITS = {"KRW": "원", "JPY": "엔"}
 
 
@@ -32,6 +38,12 @@ def to_minor(value: int | float | Decimal, currency: str) -> int:
     if whole != scaled:
         raise ValueError(f"{currency} has {digits} digits after the point, not {value}")
     return whole
+
+
+def likely_cash(total_minor: int, currency: str) -> list[int]:
+    """Guess what is laid down for a total: the total itself, then round sums; minor units."""
+    rounded = {-(-total_minor // note) * note for note in NOTES_MINOR[currency]}
+    return sorted({total_minor} | rounded)[:5]
 
 
 def to_major_text(amount_minor: int, currency: str) -> str:

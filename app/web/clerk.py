@@ -7,11 +7,14 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.errors import CheckoutError
-from app.shop.money import format_minor
-from app.shop.order import OrderStatus
+from app.shop.money import format_minor, likely_cash, to_major_text
+from app.shop.order import Order, OrderStatus
+from app.shop.payment import Payment, Proof
 from app.web.answers import refuse
+from app.web.forms import cash
 from app.web.language import chosen_language
 from app.web.parts_here import parts
+from app.web.payments import way_names
 from app.web.security import for_roles
 
 clerk = Blueprint("clerk", __name__, url_prefix="/clerk")
@@ -28,9 +31,14 @@ def show() -> str:
 @clerk.post("/orders/<int:order_id>/confirm")
 @staff
 def confirm(order_id: int) -> Response:
-    """The money is here."""
-    parts().checkout.confirm(order_id, current_user.name)
-    return back()
+    """The money is here: ``method``, and ``received`` or ``approval_number`` as it asks for."""
+    form, order = request.form, parts().orders.get(order_id)
+    proof = Proof(
+        received_minor=cash(form, "received", order.currency),
+        approval_number=form.get("approval_number", "").strip(),
+    )
+    parts().checkout.confirm(order_id, current_user.name, proof, form.get("method"))
+    return redirect(url_for("clerk.show", taken=order_id), 303)
 
 
 @clerk.post("/orders/<int:order_id>/cancel")
@@ -74,6 +82,22 @@ def camera_counts() -> bool:
     return parts().hub.state.lane.counting
 
 
+def taken() -> tuple[Order, Payment] | None:
+    """The order that this clerk has just taken money for, and how it was paid in the end."""
+    order_id = request.args.get("taken", "")
+    if not (order_id.isascii() and order_id.isdigit()):
+        return None
+    order = parts().orders.get(int(order_id[:15]))
+    paid = [one for one in parts().orders.payments(int(order_id)) if one.outcome == "confirmed"]
+    return (order, paid[0]) if paid else None
+
+
+def ways_of(order: Order) -> list[str]:
+    """How the clerk may take an order's money: as the customer chose, cash, or card."""
+    likely = (order.method, *(way for way in ("cash", "card") if way in parts().payments.offered))
+    return list(dict.fromkeys(likely))
+
+
 def page(alert: str = "") -> str:
     """Render the screen; alert: one sentence shown on top."""
     lane, order = parts().calls.lane, parts().checkout.current_order()
@@ -84,6 +108,11 @@ def page(alert: str = "") -> str:
         orders=[waiting for waiting in parts().orders.awaiting() if waiting.lane == lane],
         left_to_clear=order if paid_unseen else None,
         call_since=parts().calls.since,
+        taken=taken(),
+        ways_of=ways_of,
+        way_names=way_names(),
+        likely_cash=likely_cash,
+        plain=to_major_text,
         lane=lane,
         money=lambda minor, currency: format_minor(minor, currency, chosen_language()),
     )

@@ -16,6 +16,7 @@ from app.web.answers import refuse
 from app.web.forms import text, whole
 from app.web.language import chosen_language
 from app.web.parts_here import parts
+from app.web.payments import way_names
 from app.web.present import cart_payload, lane_payload, order_payload, picture_url
 from app.web.texts import message_for
 
@@ -102,6 +103,7 @@ def page(alert: str = "") -> str:
         problem=message_for(state.problem) if state.problem else "",
         produce=produce(language),
         called=parts().calls.since is not None,
+        ways={way: way_names()[way] for way in parts().payments.offered},
         idempotency_key=secrets.token_urlsafe(16),
         texts=script_texts(),
     )
@@ -131,4 +133,6 @@ def script_texts() -> dict[str, str]:
         "remove": _("Remove %(name)s", name="{name}"),
         "added": _("%(name)s added.", name="{name}"),
         "called": _("A clerk is on the way."),
+        "expired": _("The time to pay is over and nothing was charged. Choose how to pay again."),
+        "time_short": _("30 seconds left to pay. Press More time if you need it."),
     }

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
-from app.errors import InvalidInput
+from app.errors import InvalidInput, InvalidPayment
+from app.shop.money import to_minor
 
 MAX_TEXT_LENGTH = 100
+CASH_PATTERN = re.compile(r"\d{1,3}(,\d{3}){1,4}(\.\d{1,2})?|\d{1,15}(\.\d{1,2})?", re.ASCII)
 WHOLE_PATTERN = re.compile(r"\d{1,15}", re.ASCII)
 
 
@@ -29,3 +32,20 @@ def whole(data: Mapping[str, object], name: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise InvalidInput(f"'{name}' must be a whole number, 0 or more")
+
+
+def cash(data: Mapping[str, object], name: str, currency: str) -> int | None:
+    """An amount as people write it ("10,000", "12.50"), in minor units; None when left empty.
+
+    Raises InvalidPayment with the code ``cash_missing``.
+    """
+    value = data.get(name)
+    written = value.strip() if isinstance(value, str) else ""
+    if not written:
+        return None
+    try:
+        if not CASH_PATTERN.fullmatch(written):
+            raise ValueError(written)
+        return to_minor(Decimal(written.replace(",", "")), currency)
+    except ValueError as error:
+        raise InvalidPayment(f"'{name}' is no amount of {currency}", "cash_missing") from error

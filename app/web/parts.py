@@ -15,6 +15,8 @@ from app.store.database import Database
 from app.store.journal import Journal
 from app.store.notes import Notes
 from app.store.orders import SqlOrderStore
+from app.store.payments.desk import PaymentDesk
+from app.store.payments.portone import PortOne
 from app.store.prices_xlsx import PriceWatcher
 from app.store.users import SqlUsers
 from app.vision.camera import Camera, LatestFrame
@@ -52,7 +54,14 @@ class Parts:
         self.database.migrate()
         self.orders, self.users = SqlOrderStore(self.database), SqlUsers(self.database)
         self.notes = Notes(Journal(self.database), settings.lane)
-        self.checkout = Checkout(settings.lane, Catalog(), self.orders, note=self.notes.note)
+        self.payments = settings.payments
+        self.checkout = Checkout(
+            *(settings.lane, Catalog(), self.orders),
+            methods=self.payments.methods(),
+            note=self.notes.note,
+        )
+        self.desk = PaymentDesk(settings.lane, self.checkout, self.orders, self.notes.note)
+        self.portone = PortOne(self.payments.portone) if self.payments.portone else None
         self.prices = PriceWatcher(settings.prices, self._take_prices)
         self.detector, self._no_detector = load_or_say_why(load, settings)
         self.latest = LatestFrame()

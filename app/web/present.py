@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -12,11 +14,14 @@ from flask_babel import ngettext
 from app.settings import ROOT
 from app.shop.cart import CartSnapshot, Line
 from app.shop.money import format_minor
-from app.shop.order import Order
+from app.shop.order import Order, OrderStatus
 from app.vision.lane import LaneState
 from app.web.texts import message_for
 
 PICTURES = ROOT / "static" / "fruit"
+ORDER_FIELDS = (
+    *("id", "number", "status", "total", "total_text", "currency", "method", "left_s", "code_url"),
+)
 
 
 @cache
@@ -79,7 +84,8 @@ def summary(cart: CartSnapshot, language: str) -> str:
 def order_payload(order: Order | None, language: str) -> dict[str, Any]:
     """The ``order`` event; all null when the lane has no current order."""
     if order is None:
-        return dict.fromkeys(("id", "number", "status", "total", "total_text", "currency"))
+        return dict.fromkeys(ORDER_FIELDS)
+    waits = order.status is OrderStatus.AWAITING_PAYMENT
     return {
         "id": order.id,
         "number": order.number,
@@ -87,7 +93,20 @@ def order_payload(order: Order | None, language: str) -> dict[str, Any]:
         "total": order.total_minor,
         "total_text": format_minor(order.total_minor, order.currency, language),
         "currency": order.currency,
+        "method": order.method,
+        "left_s": seconds_left(order) if waits else None,
+        "code_url": f"/payments/{order.id}/qr.svg" if waits and order.method == "qr" else None,
     }
+
+
+def seconds_left(order: Order) -> int | None:
+    """Whole seconds until an order can no longer be paid, 0 or more; None when it waits for ever.
+
+    Not the moment itself: a browser's clock may be wrong.
+    """
+    if order.expires_at is None:
+        return None
+    return max(0, math.ceil((order.expires_at - datetime.now(UTC)).total_seconds()))
 
 
 def lane_payload(state: LaneState, cart: CartSnapshot) -> dict[str, Any]:

@@ -211,6 +211,7 @@ class Hub:
             "remove_line": self._remove_line,
             "pay": self._pay,
             "cancel": self._cancel,
+            "more_time": self._more_time,
             "call_staff": self._call_staff,
         }
 
@@ -234,6 +235,10 @@ class Hub:
 
     def _cancel(self, data: Payload) -> Payload:
         order = self._checkout.cancel(whole(data, "order_id"))
+        return {"order": order_payload(order, chosen_language())}
+
+    def _more_time(self, data: Payload) -> Payload:
+        order = self._checkout.extend(whole(data, "order_id"))
         return {"order": order_payload(order, chosen_language())}
 
     def _call_staff(self, _data: Payload) -> None:

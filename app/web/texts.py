@@ -9,6 +9,11 @@ from app.errors import CheckoutError
 MESSAGES = {
     "bad_request": _l("That was not understood. Please try again."),
     "invalid_payment": _l("That was not understood. Please try again."),
+    "cash_missing": _l("Enter the amount of cash received, in digits."),
+    "cash_short": _l("The cash received is less than the total."),
+    "approval_missing": _l("Enter the approval number: 4 to 20 letters, digits or hyphens."),
+    "reference_used": _l("This payment has already paid another order."),
+    "provider_unavailable": _l("The payment service does not answer. Please try again."),
     "busy": _l("That was too fast. Please wait a moment."),
     "invalid_quantity": _l("Choose a quantity from 1 to 99."),
     "unknown_item": _l("This item is not for sale. Please ask the clerk."),

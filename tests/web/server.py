@@ -93,6 +93,7 @@ class Server:
             "CHECKOUT_SECRET_KEY": SECRET_KEY,
             "CHECKOUT_PORT": str(self.port),
             "CHECKOUT_LANGUAGE": "en",
+            "CHECKOUT_PAYMENTS": "clerk",
         }
         self.lay()
 

@@ -101,7 +101,7 @@ def test_a_sale_is_completed_with_the_clerk_on_another_screen(
 def test_paying_can_be_taken_back(shop: Server, page: Page) -> None:
     shop.lay("apple")
     page.click("#pay")
-    page.click("#waiting button")
+    page.click("#waiting [data-event=cancel] button")
 
     expect(page.locator("#shopping")).to_be_visible()
     assert lines(page) == ["camera:apple"]
@@ -137,7 +137,7 @@ def test_everything_works_without_javascript(shop: Server, browser: Browser) -> 
         expect(page.locator('[data-id="manual:pear"] .count')).to_have_text("2")
         page.click("#pay")
         expect(page.locator("#waiting")).to_be_visible()
-        page.click("#waiting button")
+        page.click("#waiting [data-event=cancel] button")
         page.get_by_role("button", name="Remove Pear").click()
         expect(page.locator("#empty")).to_be_visible()
         page.get_by_role("button", name="한국어").click()

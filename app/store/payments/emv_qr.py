@@ -60,9 +60,7 @@ def payment_code(merchant: Merchant, amount_minor: int, currency: str, reference
     _check("reference", reference, MAX_LABEL_LENGTH)
     amount = to_major_text(amount_minor, currency)
     _check("amount", amount, MAX_AMOUNT_LENGTH)
-    korean = (
-        [("64", template([("00", "KO"), ("01", merchant.name_ko)]))] if merchant.name_ko else []
-    )
+    in_korean = template([("00", "KO"), ("01", merchant.name_ko)]) if merchant.name_ko else ""
     return sealed(
         [
             ("00", "01"),
