@@ -13,6 +13,7 @@ from app.settings import Settings, use_time_zone
 from app.store.journal import Journal
 from app.store.users import ROLES, SqlUsers
 from app.web.journal_commands import journal, shop_database
+from app.web.sales_commands import sales
 
 users = AppGroup("users", help="The people who work here.")
 
@@ -21,6 +22,7 @@ def init_commands(app: Flask) -> None:
     """Add the commands to this app."""
     app.cli.add_command(users)
     app.cli.add_command(journal)
+    app.cli.add_command(sales)
 
 
 def settings_of_command() -> Settings:
