@@ -30,6 +30,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     from app.web.owner import owner
     from app.web.parts_here import EXTENSION
     from app.web.payments import payments
+    from app.web.receipts import receipts
     from app.web.security import init_security
 
     settings = settings or settings_of_command()
@@ -39,14 +40,16 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         SHOP_LANGUAGE=settings.language,
         DATABASE_URL=settings.database_url,
         LANE=settings.lane,
+        PUBLIC_URL=settings.receipts.public_url,
     )
     init_language(app)
     init_security(app)
     init_answers(app)
     init_commands(app)
-    for blueprint in (customer, clerk, owner, account, health, payments):
+    for blueprint in (customer, clerk, owner, account, health, payments, receipts):
         app.register_blueprint(blueprint)
     if parts is not None:
         app.extensions[EXTENSION] = parts
         parts.hub.init_app(app)
+        parts.receipts.init_app(app, parts.checkout)
     return app

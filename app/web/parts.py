@@ -24,6 +24,7 @@ from app.vision.lane import Lane, LaneObserver, LaneState
 from app.vision.settle import SettleConfig, Settler
 from app.web.calls import StaffCalls
 from app.web.metrics import Metrics
+from app.web.receipt_desk import ReceiptDesk
 from app.web.sockets import Hub
 from model.detector import Detector, load_detector
 
@@ -69,6 +70,9 @@ class Parts:
         self.calls, self.metrics = StaffCalls(settings.lane), Metrics()
         self.hub = Hub(self.checkout, self.calls, self.problem)
         self.lane = self._make_lane(settings.language)
+        self.receipts = ReceiptDesk(
+            settings.receipts, self.orders, self.notes, changed=self.hub.announce_call
+        )
         self.metrics.read_from(self)
         self.calls.subscribe(self.hub.announce_call)
 
@@ -108,6 +112,7 @@ class Parts:
     def start(self) -> None:
         """Start the threads; raises SourceError when the camera set is one that cannot be."""
         self.notes.start()
+        self.receipts.start()
         self.prices.start()
         self.camera.start()
         self.lane.start()
@@ -118,6 +123,7 @@ class Parts:
         self.lane.stop()
         self.camera.stop()
         self.prices.stop()
+        self.receipts.stop()
         self.notes.stop()
         self.database.close()
         log.info("stopped")

@@ -16,11 +16,13 @@ from app.shop.cart import CartSnapshot, Line
 from app.shop.money import format_minor
 from app.shop.order import Order, OrderStatus
 from app.vision.lane import LaneState
+from app.web.receipt_links import receipt_path, receipt_url
 from app.web.texts import message_for
 
 PICTURES = ROOT / "static" / "fruit"
 ORDER_FIELDS = (
     *("id", "number", "status", "total", "total_text", "currency", "method", "left_s", "code_url"),
+    *("receipt", "receipt_code"),
 )
 
 
@@ -96,7 +98,15 @@ def order_payload(order: Order | None, language: str) -> dict[str, Any]:
         "method": order.method,
         "left_s": seconds_left(order) if waits else None,
         "code_url": f"/payments/{order.id}/qr.svg" if waits and order.method == "qr" else None,
+        **receipt_payload(order),
     }
+
+
+def receipt_payload(order: Order) -> dict[str, str | None]:
+    """Where a paid order's receipt is, and its code if phones reach this checkout."""
+    path = receipt_path(order.id or 0) if order.sold else None
+    code = f"{path}/code.svg" if path and receipt_url(order.id or 0) else None
+    return {"receipt": path, "receipt_code": code}
 
 
 def seconds_left(order: Order) -> int | None:

@@ -107,7 +107,7 @@ def payment_pairs(payment: Payment, currency: str, language: str) -> Iterator[Pa
     """How it was paid."""
     yield Pair(_("Paid by"), way_names().get(payment.method, payment.method))
     if payment.received_minor is not None:
-        yield Pair(_("Received"), format_minor(payment.received_minor, currency, language))
+        yield Pair(_("Cash received"), format_minor(payment.received_minor, currency, language))
     if payment.change_minor is not None:
         yield Pair(_("Change"), format_minor(payment.change_minor, currency, language))
     if payment.approval_number:
