@@ -188,14 +188,16 @@ def connect(address: PrinterAddress, profile: str, within_s: float) -> Escpos:
     match address:
         case FilePrinter(path):
             printer = file(str(path), profile=profile)
+            printer.open()
         case NetworkPrinter(host, port):
-            printer = network(host, port, timeout=within_s, profile=profile)
+            printer = network(host, port, profile=profile)
+            # Its own open() knows no IPv6 and leaves the socket open when it fails.
+            printer.device = socket.create_connection((host, port), within_s)
+            # A printer that hangs must not look like one that prints: little may wait on our side.
+            printer.device.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         case UsbPrinter(vendor, product):
             printer = usb(vendor, product, timeout=round(within_s * 1000), profile=profile)
-    printer.open()
-    if isinstance(address, NetworkPrinter):
-        # A printer that hangs must not look like one that prints: little may wait on our side.
-        printer.device.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            printer.open()
     return printer
 
 
