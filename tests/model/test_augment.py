@@ -1,3 +1,5 @@
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from model.data.dataset import DataError, read_config, read_picture, read_split
 from model.data.library import load_library
 from model.data.mix import LEAST_SIDE_PX, cover, mixup, mosaic
 from model.data.trainset import TrainSet, collate, one_thread
-from tests.model.helpers import SAMPLE
+from tests.model.helpers import ROOT, SAMPLE
 
 SEEDS = st.integers(0, 2**32)
 QUICK = settings(deadline=None, max_examples=40)
@@ -126,6 +128,17 @@ def test_a_preset_that_cannot_be_built_is_refused_by_name(tmp_path, text, reason
         load_transform(str(path), 64)
     assert "mine.yaml" in str(refusal.value)
     assert "\n" not in str(refusal.value).split("neither")[0]
+
+
+def test_the_documentation_names_every_preset_and_its_example_can_be_built(tmp_path):
+    text = (ROOT / "docs" / "augmentation.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE)) == set(PRESETS)
+    path = tmp_path / "example.yaml"
+    path.write_text("\n".join(re.findall(r"^    (.+)$", text, re.MULTILINE)))
+    image, _ = augment(
+        load_transform(str(path), 64), np.zeros((50, 90, 3), np.uint8), np.empty((0, 5)), 64
+    )
+    assert image.shape == (64, 64, 3)
 
 
 def test_a_preset_that_does_not_exist_is_refused_with_those_that_do():
