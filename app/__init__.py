@@ -27,6 +27,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     from app.web.customer import customer
     from app.web.health import health
     from app.web.language import init_language
+    from app.web.orders import orders
     from app.web.owner import owner
     from app.web.parts_here import EXTENSION
     from app.web.payments import payments
@@ -46,7 +47,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     init_security(app)
     init_answers(app)
     init_commands(app)
-    for blueprint in (customer, clerk, owner, account, health, payments, receipts):
+    for blueprint in (customer, clerk, owner, orders, account, health, payments, receipts):
         app.register_blueprint(blueprint)
     if parts is not None:
         app.extensions[EXTENSION] = parts

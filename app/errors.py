@@ -122,9 +122,13 @@ class InvalidRefund(CheckoutError):
 
 
 class InvalidPeriod(CheckoutError):
-    """Days that are none, are too many, or end before they begin."""
+    """Days that are none, are too many, end before they begin, or hold too much to export."""
 
     code = "invalid_period"
+
+    def __init__(self, message: str, code: str = code) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class OrderNotFound(CheckoutError):

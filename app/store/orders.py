@@ -8,7 +8,7 @@ first left it, and is refused there.
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, update
@@ -205,6 +205,17 @@ class SqlOrderStore:
         with self._database.reading() as session:
             rows = session.scalars(select(OrderRow).where(waiting).order_by(OrderRow.id))
             return [_order(row) for row in rows]
+
+    def of_day(self, day: date, before_id: int | None, most: int) -> list[Order]:
+        """List the newest orders begun on a day of the shop's calendar, of all lanes.
+
+        before_id: only those before this one; None: from the last. most: at most that many.
+        """
+        wanted = select(OrderRow).where(OrderRow.day == day).order_by(OrderRow.id.desc())
+        if before_id is not None:
+            wanted = wanted.where(OrderRow.id < before_id)
+        with self._database.reading() as session:
+            return [_order(row) for row in session.scalars(wanted.limit(most))]
 
     def find_by_key(self, idempotency_key: str) -> Order | None:
         """Return the order made with this idempotency key, if any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
@@ -21,7 +22,7 @@ from app.web.present import cart_payload, lane_payload, order_payload, picture_u
 from app.web.texts import message_for
 
 customer = Blueprint("customer", __name__)
-PAGES = ("/clerk", "/owner", "/login")  # that have the language switch too
+PAGES = re.compile(r"/(clerk(/orders(/\d+)?)?|owner|login)")  # that have the switch too
 
 
 @customer.get("/")
@@ -75,8 +76,8 @@ def choose_language() -> Response:
     if language not in LANGUAGES:
         raise InvalidInput(f"'language' must be one of {', '.join(LANGUAGES)}")
     session["language"] = language
-    page = request.form.get("page")
-    return redirect(page if page in PAGES else url_for("customer.show"), 303)
+    page = request.form.get("page", "")
+    return redirect(page if PAGES.fullmatch(page) else url_for("customer.show"), 303)
 
 
 @customer.errorhandler(CheckoutError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 
 from app.errors import InvalidInput, InvalidPayment
@@ -11,6 +12,7 @@ from app.shop.money import to_minor
 
 MAX_TEXT_LENGTH = 100
 CASH_PATTERN = re.compile(r"\d{1,3}(,\d{3}){1,4}(\.\d{1,2})?|\d{1,15}(\.\d{1,2})?", re.ASCII)
+DAY_PATTERN = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 WHOLE_PATTERN = re.compile(r"\d{1,15}", re.ASCII)
 
 
@@ -22,6 +24,17 @@ def text(data: Mapping[str, object], name: str) -> str:
     if not value.isprintable():
         raise InvalidInput(f"'{name}' must be printable characters only")
     return value
+
+
+def day(data: Mapping[str, object], name: str, default: date) -> date:
+    """A day as date fields send it, YYYY-MM-DD; ``default`` when it is missing or empty."""
+    value = data.get(name) or default.isoformat()
+    try:
+        if not isinstance(value, str) or not DAY_PATTERN.fullmatch(value):
+            raise ValueError(value)
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise InvalidInput(f"'{name}' must be a day, YYYY-MM-DD") from error
 
 
 def whole(data: Mapping[str, object], name: str) -> int:

@@ -28,6 +28,15 @@ MESSAGES = {
     "prices_missing": _l("There are no prices yet. Please ask the clerk."),
     "order_not_found": _l("This order does not exist."),
     "illegal_transition": _l("This order has already been finished."),
+    "refund_choice": _l("Choose how many of which fruit to refund."),
+    "refund_too_much": _l("That is more than was paid and not yet refunded."),
+    "refund_nothing_left": _l("There is nothing left to refund."),
+    "refund_reason": _l("Give the reason, in at most 200 characters."),
+    "refund_meanwhile": _l(
+        "This order was refunded in the meantime. Look at it again before you give money back."
+    ),
+    "invalid_period": _l("Choose a first and a last day, at most 366 days."),
+    "too_many_rows": _l("That is too much to export at once. Choose fewer days."),
     "store_unavailable": _l("Sales cannot be saved now. Please ask the clerk."),
     "error": _l("Something went wrong. Please ask the clerk."),
 }
