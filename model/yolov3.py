@@ -118,9 +118,12 @@ class YoloV3(nn.Module):
                 bias[:, 4] = -4.6
                 head.bias.data.copy_(bias.flatten())
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, S, S) normalised RGB, S a multiple of 32 → raw maps, finest first."""
-        p8, p16, p32 = self.backbone(x)
+    def forward(self, x: Tensor, trunk: nn.Module | None = None) -> tuple[Tensor, ...]:
+        """(B, 3, S, S) normalised RGB, S a multiple of 32 → raw maps, finest first.
+
+        ``trunk`` stands in for the backbone, as a faster copy of one that rests in training.
+        """
+        p8, p16, p32 = (trunk or self.backbone)(x)
         route, map32 = self.scale32(p32)
         route, map16 = self.scale16(torch.cat((self.up32(route), p16), dim=1))
         if self.scales == 2:

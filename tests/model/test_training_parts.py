@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.anchors import coco_anchors
+from model.backbones import build_backbone
 from model.cli import SettingsError
 from model.darknet import write_darknet
 from model.data.dataset import read_config, read_split
 from model.data.trainset import TrainSet
+from model.trainer import folded
 from model.training.average import Average
 from model.training.inputs import Inputs
 from model.training.meter import Meter, timed
@@ -266,6 +268,17 @@ def test_a_trunk_of_darknets_is_loaded(items, tmp_path):
     assert same(new.model.backbone, trunk)
     with pytest.raises(WeightsError, match="choose --backbone"):
         begun(items, weights=str(path))
+
+
+def test_a_resting_trunk_is_replaced_by_a_copy_that_gives_the_same():
+    trunk = build_backbone("efficientnet_lite0").eval()
+    trunk.load_imagenet()
+    copy, x = folded(trunk), torch.rand(1, 3, 64, 64)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in copy.modules())
+    for mine, theirs in zip(copy(x), trunk(x), strict=True):
+        assert theirs.std() > 0.1
+        assert not mine.requires_grad
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_keys_are_told_apart_by_epoch_and_picture():
