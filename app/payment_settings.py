@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -119,11 +120,23 @@ def _webhook_secret(value: str | None) -> str | None:
 def _portone(given: Mapping[str, str]) -> PortOneSettings:
     names = ("STORE_ID", "CHANNEL_KEY", "API_SECRET", "WEBHOOK_SECRET")
     store, channel, secret, webhook_secret = _needed(given, "portone", *names, group="PORTONE")
+    _check_webhook_key(webhook_secret)
     test_channel = given.get("PORTONE_TEST_CHANNEL", "0")
     if test_channel not in ("0", "1"):
         raise SettingsError(f"CHECKOUT_PORTONE_TEST_CHANNEL={test_channel!r}: use 0 or 1")
     api = given.get("PORTONE_API", PortOneSettings.api).rstrip("/")
     return PortOneSettings(store, channel, secret, webhook_secret, api, test_channel == "1")
+
+
+def _check_webhook_key(value: str) -> None:
+    try:
+        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not key:
+        raise SettingsError(
+            "CHECKOUT_PORTONE_WEBHOOK_SECRET: copy it whole, whsec_ and what follows"
+        )
 
 
 def _needed(given: Mapping[str, str], way: str, *names: str, group: str) -> list[str]:

@@ -195,6 +195,7 @@ function answered(name, late, answer, button) {
     byId("adder").hidePopover?.();
     tell(texts.added.replace("{name}", button.dataset.name));
   }
+  if (name === "more_time") tell(texts.extended);
   if (name === "call_staff") {
     byId("called").hidden = false;
     tell(texts.called);

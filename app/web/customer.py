@@ -135,5 +135,6 @@ def script_texts() -> dict[str, str]:
         "added": _("%(name)s added.", name="{name}"),
         "called": _("A clerk is on the way."),
         "expired": _("The time to pay is over and nothing was charged. Choose how to pay again."),
+        "extended": _("You have more time to pay."),
         "time_short": _("30 seconds left to pay. Press More time if you need it."),
     }

@@ -1,0 +1,224 @@
+"""What a provider tells, on both databases: paid once, or kept with the reason why not."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from app.errors import OrderNotFound, StoreUnavailable
+from app.shop.checkout import Checkout
+from app.shop.order import Order, OrderStatus
+from app.shop.payment import ByClerk, ByTransfer, Cash, Proof, methods_by_name
+from app.store.database import Database
+from app.store.journal import Journal
+from app.store.orders import SqlOrderStore
+from app.store.payments.desk import PaymentDesk, Told
+from tests.shop.fakes import CATALOG
+from tests.store.selling import at_once
+
+LATE = timedelta(seconds=-1)
+
+
+class Shop:
+    """One lane with a real database."""
+
+    def __init__(self, database: Database, valid_for: timedelta = timedelta(minutes=3)) -> None:
+        self.orders = SqlOrderStore(database)
+        self.journal = Journal(database)
+        methods = methods_by_name(ByClerk(), Cash(), ByTransfer("qr", valid_for))
+        self.checkout = Checkout("1", CATALOG, self.orders, methods=methods)
+        self.notes: list[tuple[str, str]] = []
+        self.desk = PaymentDesk("1", self.checkout, self.orders, self.note)
+
+    def note(self, actor: str, event: str, details: object) -> None:
+        self.notes.append((actor, event))
+
+    def wait(self, key: str = "key", method: str = "qr") -> Order:
+        self.checkout.add_item("pear", 2)
+        return self.checkout.pay(self.checkout.snapshot().version, method, key)
+
+    def tries(self, order: Order) -> list[tuple[str, str]]:
+        return [(one.outcome, one.reason) for one in self.orders.payments(order.id or 0)]
+
+    def sound(self) -> bool:
+        return self.journal.verify() is None
+
+
+@pytest.fixture
+def shop(database):
+    return Shop(database)
+
+
+def told(order: Order, event: str = "evt-1", **changes: object) -> Told:
+    said = Told(
+        event=event,
+        order_number=order.number,
+        amount_minor=order.total_minor,
+        currency=order.currency,
+        paid=True,
+        method="qr",
+        by="bank",
+        reference=f"tx-{event}",
+    )
+    return replace(said, **changes)
+
+
+def test_money_that_fits_pays_the_order(shop):
+    order = shop.wait()
+
+    taken = shop.desk.take(told(order))
+
+    assert (taken.verdict, taken.repeated, taken.must_go_back) == ("paid", False, False)
+    assert taken.order.status is OrderStatus.PAID
+    assert shop.checkout.snapshot().status == "paid"
+    [payment] = shop.orders.payments(order.id)
+    assert (payment.confirmed_by, payment.provider_reference) == ("bank", "tx-evt-1")
+    assert payment.provider_event == "evt-1"
+    assert shop.sound()
+
+
+def test_the_same_message_again_changes_nothing(shop):
+    order = shop.wait()
+    shop.desk.take(told(order))
+    before = [record.number for record in shop.journal.records()]
+
+    again = shop.desk.take(told(order))
+
+    assert (again.verdict, again.repeated) == ("paid", True)
+    assert [record.number for record in shop.journal.records()] == before
+    assert shop.notes == []
+
+
+def test_the_same_message_on_many_lines_at_once_pays_once(shop):
+    order = shop.wait()
+
+    answers = at_once(8, lambda n: shop.desk.take(told(order)).verdict)
+
+    assert answers == ["paid"] * 8
+    assert shop.tries(order) == [("confirmed", "")]
+    assert shop.sound()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"amount_minor": 6999}, {"amount_minor": 7001}, {"currency": "USD"}]
+)
+def test_another_amount_or_currency_pays_nothing_and_is_kept(shop, changes):
+    order = shop.wait()
+
+    taken = shop.desk.take(told(order, **changes))
+
+    assert (taken.verdict, taken.must_go_back) == ("differs", True)
+    assert shop.orders.get(order.id).status is OrderStatus.AWAITING_PAYMENT
+    [(outcome, reason)] = shop.tries(order)
+    assert outcome == "failed"
+    assert "is not the total. Give the money back." in reason
+    assert shop.desk.take(told(order, **changes)).repeated
+    assert shop.desk.take(told(order, "evt-2")).verdict == "paid"
+    assert shop.sound()
+
+
+def test_no_money_is_noted_and_the_order_goes_on_waiting(shop):
+    order = shop.wait()
+
+    taken = shop.desk.take(told(order, paid=False, reason="no credit"))
+
+    assert (taken.verdict, taken.must_go_back) == ("noted", False)
+    assert shop.tries(order) == [("failed", "no credit")]
+    assert shop.desk.take(told(order, paid=False)).repeated
+    assert shop.desk.take(told(order, "evt-2")).verdict == "paid"
+
+
+def test_money_after_the_time_is_over_is_kept_with_the_order(database):
+    shop = Shop(database, valid_for=LATE)
+    order = shop.wait()
+
+    taken = shop.desk.take(told(order))
+
+    assert (taken.verdict, taken.must_go_back) == ("late", True)
+    assert shop.tries(order) == [
+        ("failed", "The order could no longer be paid. Give the money back.")
+    ]
+    assert shop.sound()
+
+
+def test_money_for_a_cancelled_order_is_kept_with_it(shop):
+    order = shop.wait()
+    shop.checkout.cancel(order.id)
+
+    taken = shop.desk.take(told(order))
+
+    assert (taken.verdict, taken.order.status) == ("late", OrderStatus.CANCELLED)
+    assert shop.desk.take(told(order)).must_go_back
+
+
+def test_an_order_paid_in_cash_meanwhile_is_not_paid_twice(shop):
+    order = shop.wait()
+    shop.checkout.confirm(order.id, "kim", Proof(received_minor=7000), "cash")
+
+    taken = shop.desk.take(told(order))
+
+    assert (taken.verdict, taken.must_go_back) == ("late", True)
+    assert shop.tries(order)[-1] == (
+        "failed",
+        "The order had been paid otherwise. Give the money back.",
+    )
+
+
+def test_two_payments_for_one_order_are_told_apart(shop):
+    order = shop.wait()
+
+    assert shop.desk.take(told(order, "evt-1")).verdict == "paid"
+    assert shop.desk.take(told(order, "evt-2")).verdict == "late"
+    assert shop.desk.take(told(order, "evt-2")).verdict == "late"
+
+
+def test_a_clerk_who_saw_the_payment_first_and_its_message_agree(shop):
+    order = shop.wait()
+    shop.checkout.confirm(order.id, "kim")
+
+    taken = shop.desk.take(told(order))
+
+    assert (taken.verdict, taken.must_go_back) == ("paid", False)
+    assert shop.tries(order) == [("confirmed", "")]
+    assert shop.notes == [("bank", "payment_told_again")]
+
+
+def test_one_payment_does_not_pay_two_orders(shop):
+    first = shop.wait("a")
+    shop.desk.take(told(first, reference="tx"))
+    shop.checkout.counter_cleared()
+    second = shop.wait("b")
+
+    taken = shop.desk.take(told(second, "evt-2", reference="tx"))
+
+    assert taken.verdict == "late"
+    assert shop.orders.get(second.id).status is OrderStatus.AWAITING_PAYMENT
+    assert "already paid another order" in shop.tries(second)[0][1]
+
+
+def test_money_for_no_order_is_in_the_journal(shop):
+    order = shop.wait()
+    with pytest.raises(OrderNotFound):
+        shop.desk.take(told(order, order_number="1-261122-9999"))
+    assert shop.notes == [("bank", "payment_unclaimed")]
+
+
+def test_another_lanes_order_is_not_ours(shop):
+    order = shop.wait()
+    with pytest.raises(OrderNotFound):
+        PaymentDesk("2", shop.checkout, shop.orders, shop.note).take(told(order))
+    assert shop.orders.get(order.id).status is OrderStatus.AWAITING_PAYMENT
+
+
+def test_a_message_that_could_not_be_kept_may_come_again(shop, monkeypatch):
+    order = shop.wait()
+    with monkeypatch.context() as broken:
+        broken.setattr(shop.orders, "confirm", lambda *_: unavailable())
+        with pytest.raises(StoreUnavailable):
+            shop.desk.take(told(order))
+
+    assert shop.desk.take(told(order)).verdict == "paid"
+
+
+def unavailable() -> None:
+    raise StoreUnavailable("The database does not answer.")

@@ -1,0 +1,59 @@
+"""A shop that offers every way to pay, and messages as its payment provider signs them."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from app.store.payments.messages import SIGNATURE_HEADER, TIME_HEADER, signature_of
+from tests.web.server import Server
+
+SECRET = "a secret that only the provider and the tests know"
+MERCHANT = {
+    "CHECKOUT_MERCHANT_ACCOUNT": "29300012D156000000000510A93FO3230Q",
+    "CHECKOUT_MERCHANT_NAME": "HAPPY FRUIT",
+    "CHECKOUT_MERCHANT_CITY": "SEOUL",
+    "CHECKOUT_MERCHANT_NAME_KO": "행복과일",
+}
+
+
+def offer_all(server: Server, qr_seconds: int = 180) -> None:
+    server.env |= MERCHANT | {
+        "CHECKOUT_PAYMENTS": "cash,card,qr",
+        "CHECKOUT_QR_SECONDS": str(qr_seconds),
+        "CHECKOUT_WEBHOOK_SECRET": SECRET,
+    }
+
+
+def new_shop(folder: Path, film: Path, qr_seconds: int = 180) -> Server:
+    server = Server(folder, film)
+    offer_all(server, qr_seconds)
+    server.add_user("clara")
+    return server.start()
+
+
+def confirmed(order: dict[str, Any], event: str = "evt-1", **changes: object) -> dict[str, Any]:
+    """What a provider says when the money has come."""
+    said = {
+        "id": event,
+        "type": "payment.confirmed",
+        "order": order["number"],
+        "amount": order["total"],
+        "currency": order["currency"],
+        "reference": f"tx-{event}",
+    }
+    return {**said, **changes}
+
+
+def tell(
+    server: Server, message: object, age_s: float = 0, secret: str = SECRET, **headers: str
+) -> requests.Response:
+    """Send a message, signed ``age_s`` ago."""
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    sent_at = str(int(time.time() - age_s))
+    signed = {TIME_HEADER: sent_at, SIGNATURE_HEADER: signature_of(secret, sent_at, body)}
+    return requests.post(
+        f"{server.url}/payments/webhook", data=body, headers=signed | headers, timeout=10
+    )
