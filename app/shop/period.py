@@ -46,8 +46,13 @@ class Period:
 
 
 def beginning(day: date) -> datetime:
-    """The moment, UTC, at which a day begins where the shop is: midnight, or what comes for it."""
-    return datetime.combine(day, time()).astimezone(UTC)
+    """The moment, UTC, at which a day begins where the shop is.
+
+    That is midnight; the first of two, or what comes instead, when the clock is set just then.
+    """
+    midnight = datetime.combine(day, time())
+    moments = (midnight.replace(fold=fold).astimezone() for fold in (0, 1))
+    return min(moment.astimezone(UTC) for moment in moments if moment.date() == day)
 
 
 def today() -> date:

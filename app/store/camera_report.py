@@ -66,7 +66,7 @@ def _fruits(
     rows = session.execute(wanted.where(*of_orders).group_by(row.key))
     mistakes = {key: (int(missed), int(wrong)) for key, missed, wrong in rows}
     fruits = []
-    for key in {*pieces, *mistakes}:
+    for key in {*(key for key, sold in pieces.items() if sold), *mistakes}:
         missed_of_it, wrong_of_it = mistakes.get(key, (0, 0))
         right = pieces.get(key, 0) - missed_of_it
         fruits.append(SeenFruit(key, right, missed_of_it, wrong_of_it))
