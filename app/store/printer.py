@@ -137,6 +137,7 @@ class ReceiptPrinter:
             self._thread.join(STOP_WITHIN_S)
 
     def _run(self) -> None:
+        drivers()  # before anybody waits for it
         while (job := self._next()) is not None:
             try:
                 send(job.paint(), self._address, self.dots, self._send_within_s)
@@ -202,7 +203,7 @@ def connect(address: PrinterAddress, profile: str, within_s: float) -> Escpos:
 
 
 def drivers() -> tuple[type[Escpos], type[Escpos], type[Escpos]]:
-    """python-escpos, loaded by the first receipt: it takes half a second and writes a file."""
+    """python-escpos, loaded only where there is a printer: it is slow and writes a file."""
     from escpos import capabilities
     from escpos.printer import File, Network, Usb
 

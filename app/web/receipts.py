@@ -68,6 +68,7 @@ def for_templates() -> dict[str, object]:
 
 @receipts.after_request
 def keep_private(response: Response) -> Response:
-    """Keep receipts out of search engines."""
+    """Keep receipts out of search engines and caches."""
+    response.headers["Cache-Control"] = "no-store"
     response.headers["X-Robots-Tag"] = "noindex"
     return response
