@@ -105,7 +105,8 @@ class YoloLoss(nn.Module):
         class id, cxcywh in [0, 1]. anchor_scale: enlarges the anchors, as shares of the input,
         when the input is smaller than theirs (multi-scale training). Without any box only the
         no-object term remains. With torch.distributed, positives and pictures are counted over
-        all processes, so that averaged gradients are those of one large batch.
+        all processes, so that averaged gradients are those of one large batch (but for the
+        reduction "mean").
         Raises NonFiniteLoss.
         """
         anchors = self.anchors * anchor_scale
@@ -128,13 +129,12 @@ class YoloLoss(nn.Module):
         """What sums are divided by, averaged over the processes."""
         if self.config.reduction == "mean":
             return 1
-        count = torch.tensor(
-            float(pictures if self.config.reduction == "pictures" else positives), device=device
-        )
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(count)
-            count /= dist.get_world_size()
-        return count.clamp(min=1)
+        mine = pictures if self.config.reduction == "pictures" else positives
+        count = torch.tensor(float(mine), device=device)
+        if not (dist.is_available() and dist.is_initialized()):
+            return count.clamp(min=1)
+        dist.all_reduce(count)
+        return count.clamp(min=1) / dist.get_world_size()
 
     def _scale(
         self, raw: Tensor, target: Targets, anchors: Tensor, truth: Tensor

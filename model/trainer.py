@@ -75,7 +75,7 @@ class Trainer:
     def _read_data(self) -> None:
         config, data = self.config, read_config(Path(self.config.data))
         self.names = data.names
-        samples, val = read_split(data, "train"), read_split(data, "val")
+        samples, val = (read_split(data, name, config.bad) for name in ("train", "val"))
         chance = np.random.default_rng(config.seed)
         kept = chance.permutation(len(samples))[: math.ceil(len(samples) * config.share)]
         samples = [samples[i] for i in sorted(kept)]

@@ -29,6 +29,9 @@ class TrainConfig:
 
     data: str = setting("", "data.yaml with names, train and val")
     scenes: str = setting("", "folder with cutouts/ and backgrounds/ to compose scenes from")
+    bad: Literal["refuse", "skip"] = setting(
+        "refuse", "what to do about a picture that cannot be learnt from: stop, or leave it out"
+    )
     weights: str = setting(
         "imagenet",
         "what to start from: imagenet, random (the trunk then learns from the beginning, at the "

@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,9 +12,9 @@ from model.anchors import coco_anchors
 from model.backbones import build_backbone
 from model.cli import SettingsError
 from model.darknet import write_darknet
-from model.data.dataset import read_config, read_split
+from model.data.dataset import DataError, read_config, read_split
 from model.data.trainset import TrainSet
-from model.trainer import folded
+from model.trainer import Trainer, folded
 from model.training.average import Average
 from model.training.inputs import Inputs
 from model.training.meter import Meter, timed
@@ -26,6 +27,7 @@ from model.training.start import start
 from model.weights import WeightsError, load_weights, save_weights
 from model.yolov3 import YoloV3
 from tests.model.helpers import NAMES, SAMPLE, info, random_weights
+from tests.model.small_run import small_config
 
 SETTINGS = TrainConfig(image_size=64, epochs=10, warmup_epochs=1)
 runs = st.tuples(
@@ -283,3 +285,34 @@ def test_a_resting_trunk_is_replaced_by_a_copy_that_gives_the_same():
 
 def test_keys_are_told_apart_by_epoch_and_picture():
     assert Key(1, 2) != Key(2, 1)
+
+
+def spoilt_data(folder):
+    """Four pictures of which one has a label that is no box, and one more to validate on."""
+    for number in range(5):
+        name = "val" if number == 4 else "train"
+        (folder / name / "images").mkdir(parents=True, exist_ok=True)
+        (folder / name / "labels").mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / name / "images" / f"{number}.jpg"), np.zeros((9, 9, 3), np.uint8))
+        row = "0 0.5 nan 0.1 0.1" if number == 2 else "0 0.5 0.5 0.1 0.1"
+        (folder / name / "labels" / f"{number}.txt").write_text(row)
+    (folder / "data.yaml").write_text("{names: [apple], train: train/images, val: val/images}")
+    return str(folder / "data.yaml")
+
+
+def test_a_picture_with_a_bad_label_stops_a_training_or_is_left_out_as_asked(tmp_path, capsys):
+    config = small_config(tmp_path, data=spoilt_data(tmp_path / "spoilt"), weights="random")
+    with pytest.raises(DataError, match=r"2\.txt:1"):
+        Trainer(config, tmp_path / "run")
+    assert len(Trainer(replace(config, bad="skip"), tmp_path / "run").items) == 3
+    assert "model.dataset check" in capsys.readouterr().err
+
+
+def test_a_share_of_the_photographs_is_drawn_by_the_seed(tmp_path):
+    config = small_config(tmp_path, weights="random", share=0.5)
+    drawn = [
+        [s.path for s in Trainer(replace(config, seed=seed), tmp_path / "run").items.samples]
+        for seed in (0, 0, 1)
+    ]
+    assert [len(paths) for paths in drawn] == [6, 6, 6]
+    assert drawn[0] == drawn[1] != drawn[2]
