@@ -11,7 +11,7 @@ import heapq
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, date, time
 from decimal import Decimal
@@ -96,10 +96,11 @@ def write_xlsx(rows: Iterable[Row], file: BinaryIO) -> None:
     sheet = book.create_sheet("sales")
     sheet.freeze_panes = "A2"
     sheet.append(HEADER)
-    for number, row in enumerate(rows, start=2):
-        if number > XLSX_MAX_ROWS:
-            raise InvalidPeriod("That is more than a sheet holds: choose fewer days, or CSV.")
-        sheet.append(cells(row))
+    with closing(sheet):  # also when it fails: a half-written sheet stays open for ever
+        for number, row in enumerate(rows, start=2):
+            if number > XLSX_MAX_ROWS:
+                raise InvalidPeriod("That is more than a sheet holds: choose fewer days, or CSV.")
+            sheet.append(cells(row))
     book.save(file)
 
 
