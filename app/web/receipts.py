@@ -51,9 +51,11 @@ def code(token: str) -> Response:
 @receipts.post("/clerk/receipts/<int:order_id>/print")
 @for_roles("clerk", "owner")
 def print_again(order_id: int) -> Response:
-    """Print a copy."""
+    """Print a copy; ``page`` is where to go back to."""
     parts().receipts.print_again(order_id, current_user.name)
-    return redirect(url_for("clerk.show"), 303)
+    order_page = url_for("orders.show", order_id=order_id)
+    page = order_page if request.form.get("page") == order_page else url_for("clerk.show")
+    return redirect(page, 303)
 
 
 @receipts.app_context_processor

@@ -13,15 +13,14 @@ RASTER, FEED, CUT, INIT = b"\x1dv0", b"\x1bd", b"\x1dV", b"\x1b@"
 
 
 class Printer:
-    """Listens on a free port; deaf: takes connections and never reads from them."""
+    """Listens on a free port; deaf: takes connections and reads nothing from them."""
 
     def __init__(self, deaf: bool = False) -> None:
         self.receipts: list[bytes] = []
-        self._deaf, self._open = deaf, True
+        self.deaf, self._open = deaf, True
         self._held: list[socket.socket] = []
         self._socket = socket.socket()
-        if deaf:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen()
         self._thread = threading.Thread(target=self._serve, name="paper")
@@ -45,8 +44,13 @@ class Printer:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             pass
         self._thread.join()
-        for one in (*self._held, self._socket):
-            one.close()
+        self.drop()
+        self._socket.close()
+
+    def drop(self) -> None:
+        """Break off what was not read."""
+        while self._held:
+            self._held.pop().close()
 
     def _serve(self) -> None:
         while True:
@@ -54,7 +58,7 @@ class Printer:
             if not self._open:
                 connection.close()
                 return
-            if self._deaf:
+            if self.deaf:
                 self._held.append(connection)
                 continue
             with connection:
