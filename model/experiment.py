@@ -106,24 +106,25 @@ def train(folder: Path, config: TrainConfig) -> bool:
     )
 
 
-def run_study(study: Study, shared: Mapping[str, Any], out: Path) -> dict[str, Outcome]:
-    """Train what is missing of a study; every variant's outcome."""
+def run_study(
+    study: Study, shared: Mapping[str, Any], out: Path, training: bool = True
+) -> dict[str, Outcome]:
+    """Every variant's outcome; what is missing of a study is trained first, if that is wanted."""
     jobs = [(variant, seed) for variant in study.variants for seed in study.seeds]
     configs = {job: variant_config(study, *job, shared) for job in jobs}  # wrong ones fail first
-    outcomes: dict[str, Outcome] = {}
-    for number, (variant, seed) in enumerate(jobs, 1):
-        config = configs[variant, seed]
-        folder = run_folder(out, config)
-        print(f"{study.name} {number}/{len(jobs)}: {variant}, seed {seed}", flush=True)
+    outcomes = {name: Outcome({column: [] for column in COLUMNS}) for name in study.variants}
+    for number, ((variant, seed), config) in enumerate(configs.items(), 1):
+        folder, before = run_folder(out, config), outcomes[variant]
         scores = final_scores(folder)
-        if scores is None and train(folder, config):
+        if scores is None and training:
+            print(f"{study.name} {number}/{len(jobs)}: {variant}, seed {seed}", flush=True)
+            if not train(folder, config):
+                outcomes[variant] = Outcome(before.scores, before.failed + 1)
+                continue
             scores = final_scores(folder)
-        before = outcomes.get(variant, Outcome({column: [] for column in COLUMNS}))
-        outcomes[variant] = (
-            Outcome(before.scores, before.failed + 1)
-            if scores is None
-            else Outcome({c: [*before.scores[c], scores[c]] for c in COLUMNS}, before.failed)
-        )
+        if scores is not None:
+            more = {column: [*before.scores[column], scores[column]] for column in COLUMNS}
+            outcomes[variant] = Outcome(more, before.failed)
     return outcomes
 
 
@@ -180,6 +181,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--config", type=existing_file, help="settings to lay under all variants")
     p.add_argument("--seeds", type=int, nargs="+", help="instead of the study's own")
     p.add_argument(
+        "--table", action="store_true", help="train nothing, write the tables of what is there"
+    )
+    p.add_argument(
         "--out", type=Path, default=Path("runs/experiments"), help="default runs/experiments"
     )
     return p
@@ -195,8 +199,9 @@ def main(argv: list[str] | None = None) -> None:
     for study in studies:
         if args.seeds:
             study = Study(**(vars(study) | {"seeds": tuple(args.seeds)}))
-        outcomes = run_study(study, shared, args.out)
+        outcomes = run_study(study, shared, args.out, not args.table)
         table = as_markdown(study, outcomes)
+        args.out.mkdir(parents=True, exist_ok=True)
         (args.out / f"{study.name}.md").write_text(table, encoding="utf-8")
         plot(study, outcomes, args.out / f"{study.name}.png")
         print(table)

@@ -52,6 +52,16 @@ def test_what_was_trained_is_not_trained_again_even_for_another_study(tmp_path, 
     assert again.trained == []
 
 
+def test_a_table_of_what_is_there_trains_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "train", FakeTraining(SCORES))
+    experiment.run_study(Study(**(vars(PAIR) | {"variants": {"one": {}}})), {}, tmp_path)
+    monkeypatch.setattr(experiment, "train", none := FakeTraining(SCORES))
+    outcomes = experiment.run_study(PAIR, {}, tmp_path, training=False)
+    assert none.trained == []
+    assert [len(o.scores["map"]) for o in outcomes.values()] == [2, 0]
+    assert [o.failed for o in outcomes.values()] == [0, 0]
+
+
 def test_a_run_that_breaks_off_is_counted_and_the_others_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "train", FakeTraining(SCORES, breaks={(16, 1), (2, 0), (2, 1)}))
     table = as_markdown(PAIR, experiment.run_study(PAIR, {}, tmp_path))
