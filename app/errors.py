@@ -152,6 +152,12 @@ class StoreUnavailable(CheckoutError):
     http_status = 503
 
 
+class BackupFailed(CheckoutError):
+    """A copy of the database that could not be made, or is not as the database was."""
+
+    code = "backup_failed"
+
+
 class InvalidUser(CheckoutError):
     """A name, password or role that an account cannot have."""
 

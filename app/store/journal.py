@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -174,15 +174,24 @@ class Journal:
 
     def verify(self) -> Fault | None:
         """Walk everything and return the first fault; None when all is as it was written."""
-        ends = {head.lane: head for head in self.heads()}  # what is written later comes on top
-        last: dict[str, Record] = {}
-        for record in self.records():
-            problem = fault_of(record, last.get(record.lane), ends.get(record.lane))
-            if problem:
-                return Fault(record.lane, record.number, problem)
-            last[record.lane] = record
-        ends |= {head.lane: ends.get(head.lane, head) for head in self.heads()}
-        return _fault_at_an_end(ends, last)
+        return first_fault(self.records(), self.heads)
+
+
+def first_fault(records: Iterable[Record], heads: Callable[[], Iterable[Head]]) -> Fault | None:
+    """Walk records, lane by lane in order, and return the first fault; None when there is none.
+
+    heads: where the lanes end; asked before and after, because what is written in between comes on
+    top.
+    """
+    ends = {head.lane: head for head in heads()}
+    last: dict[str, Record] = {}
+    for record in records:
+        problem = fault_of(record, last.get(record.lane), ends.get(record.lane))
+        if problem:
+            return Fault(record.lane, record.number, problem)
+        last[record.lane] = record
+    ends |= {head.lane: ends.get(head.lane, head) for head in heads()}
+    return _fault_at_an_end(ends, last)
 
 
 def canonical_json(values: object) -> str:

@@ -12,6 +12,7 @@ from app.errors import SettingsError
 from app.settings import Settings, use_time_zone
 from app.store.journal import Journal
 from app.store.users import ROLES, SqlUsers
+from app.web.backup_command import backup
 from app.web.journal_commands import journal, shop_database
 from app.web.sales_commands import sales
 
@@ -23,6 +24,7 @@ def init_commands(app: Flask) -> None:
     app.cli.add_command(users)
     app.cli.add_command(journal)
     app.cli.add_command(sales)
+    app.cli.add_command(backup)
 
 
 def settings_of_command() -> Settings:
