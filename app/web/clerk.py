@@ -7,11 +7,11 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.errors import CheckoutError
-from app.shop.money import format_minor, likely_cash, to_major_text
+from app.shop.money import EXPONENTS, format_minor, likely_cash, to_major_text
 from app.shop.order import Order, OrderStatus
 from app.shop.payment import Payment, Proof
 from app.web.answers import refuse
-from app.web.forms import cash
+from app.web.forms import cash, text
 from app.web.language import chosen_language
 from app.web.parts_here import parts
 from app.web.payments import way_names
@@ -58,6 +58,17 @@ def counter_is_empty() -> Response:
     return back()
 
 
+@clerk.post("/owed")
+@staff
+def gave_back() -> Response:
+    """The money of a provider's ``event``, which no order could take, is on its way back."""
+    event = text(request.form, "event")
+    for told in parts().desk.owed():
+        if told.event == event:
+            parts().desk.given_back(told, current_user.name)
+    return back()
+
+
 @clerk.post("/call")
 @staff
 def answer_call() -> Response:
@@ -98,6 +109,13 @@ def ways_of(order: Order) -> list[str]:
     return list(dict.fromkeys(likely))
 
 
+def money(amount_minor: int, currency: str) -> str:
+    """An amount for people; a provider may name a currency that this shop never uses."""
+    if currency not in EXPONENTS:
+        return f"{amount_minor} {currency}"
+    return format_minor(amount_minor, currency, chosen_language())
+
+
 def page(alert: str = "") -> str:
     """Render the screen; alert: one sentence shown on top."""
     lane, order = parts().calls.lane, parts().checkout.current_order()
@@ -108,11 +126,12 @@ def page(alert: str = "") -> str:
         orders=[waiting for waiting in parts().orders.awaiting() if waiting.lane == lane],
         left_to_clear=order if paid_unseen else None,
         call_since=parts().calls.since,
+        owed=parts().desk.owed(),
         taken=taken(),
         ways_of=ways_of,
         way_names=way_names(),
         likely_cash=likely_cash,
         plain=to_major_text,
         lane=lane,
-        money=lambda minor, currency: format_minor(minor, currency, chosen_language()),
+        money=money,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from app.store.payments.desk import PaymentDesk
 from app.store.payments.portone import PortOne
 from app.store.prices_xlsx import PriceWatcher
 from app.store.users import SqlUsers
+from app.store.watch import StoreWatch
 from app.vision.camera import Camera, LatestFrame
 from app.vision.lane import Lane, LaneObserver, LaneState
 from app.vision.settle import SettleConfig, Settler
@@ -55,6 +57,7 @@ class Parts:
         self.database.migrate()
         self.orders, self.users = SqlOrderStore(self.database), SqlUsers(self.database)
         self.notes = Notes(Journal(self.database), settings.lane)
+        self.watch = StoreWatch(self.database, settings.lane)
         self.payments = settings.payments
         self.checkout = Checkout(
             *(settings.lane, Catalog(), self.orders),
@@ -75,6 +78,7 @@ class Parts:
         )
         self.metrics.read_from(self)
         self.calls.subscribe(self.hub.announce_call)
+        self.desk.subscribe(self.hub.announce_call)
 
     def _make_lane(self, language: str) -> Lane:
         return Lane(
@@ -112,6 +116,7 @@ class Parts:
     def start(self) -> None:
         """Start the threads; raises SourceError when the camera set is one that cannot be."""
         self.notes.start()
+        self.watch.start()
         self.receipts.start()
         self.prices.start()
         self.camera.start()
@@ -125,11 +130,14 @@ class Parts:
         self.prices.stop()
         self.receipts.stop()
         self.notes.stop()
+        self.watch.stop()
         self.database.close()
         log.info("stopped")
 
     def problem(self) -> str | None:
         """The code of what a customer should know first; None when all is well."""
+        if self.database.trouble:
+            return "store_unavailable"
         if self.camera.state != "ok":
             return "camera_down"
         if self.detector is None or self.lane.failing:
@@ -160,11 +168,10 @@ class Parts:
         return PartState(problem is None, str(problem) if problem else "")
 
     def _database_state(self) -> PartState:
-        try:
-            self.database.ping()
-        except StoreUnavailable as error:
-            return PartState(False, str(error))
-        return PartState(True)
+        if not self.database.trouble:
+            with suppress(StoreUnavailable):  # which is the trouble from then on
+                self.database.ping()
+        return PartState(not self.database.trouble, self.database.trouble)
 
 
 def load_or_say_why(load: Loader, settings: Settings) -> tuple[Detector | None, str]:

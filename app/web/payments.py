@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from werkzeug.wrappers import Response
 from app.errors import CheckoutError, OrderNotFound
 from app.shop.money import format_minor
 from app.shop.order import Order, OrderStatus
-from app.store.payments.desk import Taken, Told
+from app.store.payments.desk import Taken
 from app.store.payments.emv_qr import payment_code
 from app.store.payments.messages import check_signature, read_message
 from app.store.payments.portone import PortOne
@@ -25,16 +26,18 @@ from app.web.parts_here import parts
 from app.web.security import HEADERS, csrf
 from app.web.texts import refusal
 
+log = logging.getLogger("checkout.payments")
 payments = Blueprint("payments", __name__, url_prefix="/payments")
 
 STATUS_OF_VERDICT = {"paid": 200, "noted": 200, "differs": 422, "late": 409}
 PORTONE_SCRIPT = "https://cdn.portone.io"
 # The gateway's window loads pages of card companies and banks, whose addresses nobody can list.
-PORTONE_POLICY = (
-    f"script-src 'self' {PORTONE_SCRIPT}; connect-src 'self' https:; frame-src https:;"
-    " img-src 'self' https: data:; style-src 'self' 'unsafe-inline'; form-action 'self' https:;"
-    " default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
-)
+PORTONE_HEADERS = {
+    "Content-Security-Policy": f"script-src 'self' {PORTONE_SCRIPT}; connect-src 'self' https:;"
+    " frame-src https:; img-src 'self' https: data:; style-src 'self' 'unsafe-inline';"
+    " form-action 'self' https:; default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
+}
 
 
 def way_names() -> dict[str, str]:
@@ -93,7 +96,7 @@ def portone_window() -> Response:
         script=f"{PORTONE_SCRIPT}/v2/browser-sdk.js",
         total=format_minor(order.total_minor, order.currency, chosen_language()),
     )
-    return make_response(html, {**HEADERS, "Content-Security-Policy": PORTONE_POLICY})
+    return make_response(html, {**HEADERS, **PORTONE_HEADERS})
 
 
 @payments.post("/<int:order_id>/check")
@@ -120,6 +123,7 @@ def portone_webhook() -> Response:
 def refused(error: CheckoutError) -> Response:
     """Providers read JSON, people a page."""
     if request.path.endswith("/webhook"):
+        log.warning("message_refused path=%s code=%s", request.path, error.code)
         return make_response(jsonify(refusal(error)), error.http_status)
     return refuse(error, error_page)
 
@@ -133,19 +137,8 @@ def ask_portone(order: Order) -> Taken | None:
     taken = parts().desk.take(told)
     if taken.must_go_back:
         portone.give_back(order, "The order could not be paid with this.")
-        note_given_back(told)
+        parts().desk.given_back(told, told.by)
     return taken
-
-
-def note_given_back(told: Told) -> None:
-    """Write into the journal that the money of a message went back."""
-    details = {
-        "order": told.order_number,
-        "amount_minor": told.amount_minor,
-        "currency": told.currency,
-        "provider_reference": told.reference,
-    }
-    parts().notes.note(told.by, "payment_given_back", details)
 
 
 def told_answer(taken: Taken, status: int | None = None) -> Response:

@@ -220,5 +220,22 @@ def test_a_message_that_could_not_be_kept_may_come_again(shop, monkeypatch):
     assert shop.desk.take(told(order)).verdict == "paid"
 
 
+def test_what_must_go_back_is_owed_until_somebody_gave_it(shop):
+    told_times = []
+    shop.desk.subscribe(lambda: told_times.append(len(shop.desk.owed())))
+    order = shop.wait()
+    wrong = told(order, "evt-1", amount_minor=1)
+    shop.desk.take(wrong)
+    shop.desk.take(wrong)
+    shop.desk.take(told(order, "evt-2", paid=False))
+    assert shop.desk.owed() == [wrong]
+
+    shop.desk.given_back(wrong, "kim")
+
+    assert shop.desk.owed() == []
+    assert told_times == [1, 0]
+    assert shop.notes == [("kim", "payment_given_back")]
+
+
 def unavailable() -> None:
     raise StoreUnavailable("The database does not answer.")

@@ -2,13 +2,17 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from app.store.database import Database
+from app.store.journal import Journal
 from app.store.payments.messages import SIGNATURE_HEADER, TIME_HEADER, signature_of
-from tests.web.server import Server
+from tests.web.server import Screen, Server, wait_until
 
 SECRET = "a secret that only the provider and the tests know"
 MERCHANT = {
@@ -32,6 +36,42 @@ def new_shop(folder: Path, film: Path, qr_seconds: int = 180) -> Server:
     offer_all(server, qr_seconds)
     server.add_user("clara")
     return server.start()
+
+
+@contextmanager
+def screen_of(server: Server) -> Iterator[Screen]:
+    """A screen with an empty basket, and no trace of the test afterwards."""
+    with Screen(server.url, transports=["websocket"]) as screen:
+        wait_until(lambda: {"cart", "lane", "order"} <= screen.latest.keys())
+        screen.becomes("open")
+        yield screen
+        if screen.cart["status"] == "awaiting_payment":
+            screen.ask("cancel", {"order_id": screen.latest["order"]["id"]})
+        screen.becomes("open")
+        for line in screen.quantities():
+            screen.ask("remove_line", {"id": line})
+        screen.sees({})
+
+
+def wish(screen: Screen, method: str) -> dict[str, Any]:
+    """Ask to pay for two pears; the order that waits."""
+    assert screen.ask("add_item", {"key": "pear", "quantity": 2})["ok"]
+    wait_until(lambda: screen.latest["lane"]["pay"]["allowed"])
+    asked = {"cart_version": screen.cart["version"], "method": method}
+    answer = screen.ask("pay", {**asked, "idempotency_key": f"{method}-{time.monotonic_ns()}"})
+    assert answer["ok"], answer
+    order: dict[str, Any] = answer["order"]
+    wait_until(lambda: screen.latest["order"]["id"] == order["id"])
+    return order
+
+
+def journal(server: Server) -> list[str]:
+    """The events of a shop's journal, in order; it must be sound."""
+    database = Database(server.env["CHECKOUT_DATABASE_URL"])
+    events = [record.event for record in Journal(database).records()]
+    assert Journal(database).verify() is None
+    database.close()
+    return events
 
 
 def confirmed(order: dict[str, Any], event: str = "evt-1", **changes: object) -> dict[str, Any]:

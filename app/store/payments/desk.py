@@ -7,6 +7,7 @@ the journal alone. A message that comes again changes nothing.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -67,7 +68,28 @@ class PaymentDesk:
     """Where providers' messages about one lane's orders arrive. Safe from any thread."""
 
     def __init__(self, lane: str, checkout: Checkout, orders: SqlOrderStore, note: Note) -> None:
+        """note: takes down (actor, event, details); must neither wait nor raise."""
         self._lane, self._checkout, self._orders, self._note = lane, checkout, orders, note
+        self._lock = threading.Lock()
+        self._owed: dict[str, Told] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Have ``listener`` called after each change of what is owed."""
+        self._listeners.append(listener)
+
+    def owed(self) -> list[Told]:
+        """List money that came for no order and must go back, since the start, oldest first.
+
+        The journal and the orders' tries to pay have all of it, for ever.
+        """
+        with self._lock:
+            return list(self._owed.values())
+
+    def given_back(self, told: Told, actor: str) -> None:
+        """Note that the money of a message went back."""
+        self._note(actor, "payment_given_back", _details(told))
+        self._change_owed(lambda owed: owed.pop(told.event, None))
 
     def take(self, told: Told) -> Taken:
         """Take a message whose sender is known to be the provider.
@@ -90,15 +112,8 @@ class PaymentDesk:
     def _order(self, told: Told) -> Order:
         order = self._orders.find(told.order_number)
         if order is None or order.lane != self._lane:
-            details = {
-                "order": told.order_number,
-                "amount_minor": told.amount_minor,
-                "currency": told.currency,
-                "paid": told.paid,
-                "provider_reference": told.reference,
-                "provider_event": told.event,
-            }
-            self._note(told.by, "payment_unclaimed", details)
+            self._note(told.by, "payment_unclaimed", {**_details(told), "paid": told.paid})
+            self._owe(told)
             raise OrderNotFound(f"Lane {self._lane} has no order {told.order_number}.")
         return order
 
@@ -144,6 +159,27 @@ class PaymentDesk:
         log.warning("payment_not_taken number=%s reason=%r", order.number, reason)
         about = (told.method, told.amount_minor, reason, told.reference, told.by, told.event)
         self._orders.note_failed(order.id or 0, failed(*about))
+        self._owe(told)
+
+    def _owe(self, told: Told) -> None:
+        if told.paid:
+            self._change_owed(lambda owed: owed.setdefault(told.event, told))
+
+    def _change_owed(self, change: Callable[[dict[str, Told]], object]) -> None:
+        with self._lock:
+            change(self._owed)
+        for listener in self._listeners:
+            listener()
+
+
+def _details(told: Told) -> dict[str, object]:
+    return {
+        "order": told.order_number,
+        "amount_minor": told.amount_minor,
+        "currency": told.currency,
+        "provider_reference": told.reference,
+        "provider_event": told.event,
+    }
 
 
 def _verdict_of(known: Payment, told: Told) -> Literal["paid", "noted", "late"]:
