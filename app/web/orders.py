@@ -78,14 +78,14 @@ def found(words: str) -> int:
 
 def wish(form: Mapping[str, str]) -> RefundRequest:
     """What a clerk asks for. Raises InvalidInput, InvalidRefund for a choice of nothing."""
-    reason = form.get("reason", "")
+    reason, reference = form.get("reason", ""), form.get("provider_reference", "").strip()
     if not reason.isprintable():
         raise InvalidInput("'reason' must be printable characters only")
     return RefundRequest(
         reason,
         text(form, "idempotency_key"),
         None if form.get("what") == "all" else chosen_quantities(form),
-        form.get("provider_reference", "").strip() and text(form, "provider_reference"),
+        reference and text({"reference": reference}, "reference"),
         whole(form, "refunds_seen"),
     )
 

@@ -48,7 +48,9 @@ def export(form: str) -> Response:
         WRITERS[form](rows, file)
     file.seek(0)
     name = f"sales-{period.first}-{period.last}.{form}"
-    return send_file(file, as_attachment=True, download_name=name)
+    response = send_file(file, as_attachment=True, download_name=name)
+    response.headers["Cache-Control"] = "no-store"  # send_file would let browsers keep it
+    return response
 
 
 @owner.errorhandler(CheckoutError)
