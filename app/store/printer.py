@@ -6,11 +6,11 @@ It speaks ESC/POS and gets every receipt as a picture, because few printers know
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -207,5 +207,8 @@ def drivers() -> tuple[type[Escpos], type[Escpos], type[Escpos]]:
     from escpos import capabilities
     from escpos.printer import File, Network, Usb
 
-    shutil.rmtree(capabilities.pickle_dir, ignore_errors=True)  # its cache, which nobody reads
+    cache = Path(capabilities.pickle_path)  # written on import, into a new folder that nobody reads
+    cache.unlink(missing_ok=True)
+    with suppress(OSError):
+        cache.parent.rmdir()
     return File, Network, Usb

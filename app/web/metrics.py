@@ -76,6 +76,9 @@ class PartsCollector(Collector):
         yield counter(
             "notes_lost", "Notes that the journal could not take.", self._parts.notes.lost
         )
+        yield gauge(
+            "receipts_unprinted", "Receipts that the printer owes.", self._parts.receipts.owed()
+        )
         yield gauge("price_sheet_valid", "1 while the sheet as saved is in force.", self._priced())
 
     def _priced(self) -> bool:

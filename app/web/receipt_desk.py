@@ -81,6 +81,11 @@ class ReceiptDesk:
         """How the printer is; None when there is none."""
         return self._printer.state() if self._printer else None
 
+    def owed(self) -> int:
+        """How many receipts should have been printed and were not."""
+        state = self.printer_state()
+        return len(state.unprinted) if state else 0
+
     def print_again(self, order_id: int, actor: str) -> None:
         """Print a copy for a clerk; without a printer nothing happens.
 
