@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert
@@ -149,7 +149,3 @@ def refund(order_id: int, at: datetime, line: Rows | None) -> tuple[list[Rows], 
     }
     of_line = {name: line[name] for name in ("order_id", "position", "quantity", "amount_minor")}
     return [given], [{"refund_id": order_id, **of_line}]
-
-
-def a_year_ends() -> datetime:
-    return datetime.now(UTC)
