@@ -47,6 +47,8 @@ def free_port() -> int:
 class Postgres:
     """One server; ``start`` and ``stop`` may be repeated, ``remove`` deletes everything."""
 
+    _process: subprocess.Popen[bytes] | None = None
+
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="checkout-postgres-"))
         self.port, self.password = free_port(), secrets.token_hex(16)
@@ -77,6 +79,8 @@ class Postgres:
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LC_ALL": "C"}
 
     def start(self) -> Postgres:
+        if self._process is not None and self._process.poll() is None:
+            return self
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -105,6 +109,7 @@ class Postgres:
                 return
             except psycopg.OperationalError:
                 log = (self.folder / "log.txt").read_text()
+                assert self._process is not None, log
                 assert self._process.poll() is None, log
                 assert time.monotonic() < deadline, log
                 time.sleep(0.05)
@@ -135,6 +140,7 @@ class Postgres:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT in order, SIGQUIT as in a crash."""
+        assert self._process is not None, "it never started"
         if self._process.poll() is None:
             self._process.send_signal(how)
         self._process.wait(30)

@@ -255,6 +255,20 @@ class Checkout:
         except (StoreUnavailable, IllegalTransition) as error:
             log.warning("order_expiry_failed number=%s reason=%s", order.number, error)
 
+    def catch_up(self) -> None:
+        """Follow the store after it failed: what it did may be done, and only its answer lost.
+
+        Raises StoreUnavailable.
+        """
+        with self._changing():
+            if self._order is not None:
+                self._follow(self._orders.get(self._order.id or 0))
+                return
+            order = self._orders.unfinished(self._lane)
+            if order is not None and order.status is OrderStatus.AWAITING_PAYMENT:
+                self._order = order
+                self._refresh()
+
     def counter_cleared(self) -> CartSnapshot:
         """End a paid sale at once, on the clerk's word that its goods are gone.
 

@@ -63,6 +63,8 @@ class Database:
         # cannot change before it writes.
         self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")
         self._file = sqlite_file(self._url)
+        # Why the last write failed, one line; "" until one does. StoreWatch ends it.
+        self.trouble = ""
         if self.is_sqlite:
             _prepare_sqlite(self._engine)
         if self._file:
@@ -106,9 +108,13 @@ class Database:
 
         Raises StoreUnavailable when the database fails, IntegrityError when it refuses the values.
         """
-        with translated(), Session(self._writer) as session, session.begin():
-            session.connection()  # takes the write lock before the first statement
-            yield session
+        try:
+            with translated(), Session(self._writer) as session, session.begin():
+                session.connection()  # takes the write lock before the first statement
+                yield session
+        except StoreUnavailable as error:
+            self.trouble = str(error)
+            raise
 
     def ping(self) -> None:
         """Return when the tables are there and can be written, else raise StoreUnavailable."""

@@ -57,13 +57,13 @@ class Parts:
         self.database.migrate()
         self.orders, self.users = SqlOrderStore(self.database), SqlUsers(self.database)
         self.notes = Notes(Journal(self.database), settings.lane)
-        self.watch = StoreWatch(self.database, settings.lane)
         self.payments = settings.payments
         self.checkout = Checkout(
             *(settings.lane, Catalog(), self.orders),
             methods=self.payments.methods(),
             note=self.notes.note,
         )
+        self.watch = StoreWatch(self.database, settings.lane, back=self.checkout.catch_up)
         self.desk = PaymentDesk(settings.lane, self.checkout, self.orders, self.notes.note)
         self.portone = PortOne(self.payments.portone) if self.payments.portone else None
         self.prices = PriceWatcher(settings.prices, self._take_prices)

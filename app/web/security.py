@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from flask import Flask, abort, redirect, request, session, url_for
+from flask import Flask, abort, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin, current_user, logout_user
 from flask_wtf.csrf import CSRFProtect
@@ -77,7 +76,7 @@ def init_security(app: Flask) -> None:
     csrf.init_app(app)
     login_manager.init_app(app)
     login_manager.user_loader(load_user)
-    login_manager.unauthorized_handler(lambda: redirect(url_for("account.login"), 303))
+    login_manager.unauthorized_handler(send_to_sign_in)
     app.before_request(sign_out_when_idle)
     app.after_request(add_headers)
 
@@ -93,10 +92,19 @@ def add_headers(response: Response) -> Response:
 
 def load_user(user_id: str) -> SignedIn | None:
     """The account behind a session; None when it is gone, or cannot be read now."""
-    with suppress(StoreUnavailable):
+    try:
         user = parts().users.get(int(user_id))
-        return SignedIn(user) if user else None
-    return None
+    except StoreUnavailable as error:
+        g.nobody_known = error  # the customer's pages do without, the others say so
+        return None
+    return SignedIn(user) if user else None
+
+
+def send_to_sign_in() -> Response:
+    """To the form; raises StoreUnavailable where a password would not help."""
+    if "nobody_known" in g:
+        raise g.nobody_known
+    return redirect(url_for("account.login"), 303)
 
 
 def sign_out_when_idle() -> None:

@@ -186,11 +186,8 @@ def paid_in_journal(database: Database) -> Counter[str]:
 
 
 def unfinished(orders: list[OrderRow]) -> OrderRow | None:
-    """The one order that still needs somebody; no more than one, and none but the last."""
-    waiting = [
-        row
-        for row in orders
-        if row.status == "awaiting_payment" or (row.status == "paid" and row.released_at is None)
-    ]
-    assert waiting in ([], orders[-1:]), "an older order was left behind"
-    return waiting[0] if waiting else None
+    """The lane's last order, when it still needs somebody."""
+    last = orders[-1] if orders else None
+    if last is None or last.status == "awaiting_payment":
+        return last
+    return last if last.status == "paid" and last.released_at is None else None

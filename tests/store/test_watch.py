@@ -1,0 +1,91 @@
+"""Whoever watches the database says when sales cannot be saved, and finds out when they can."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from app.errors import StoreUnavailable
+from app.store.database import Database
+from app.store.journal import Journal
+from app.store.orders import SqlOrderStore
+from app.store.watch import StoreWatch
+from tests.store.selling import draft, sell
+
+HIDE, SHOW = "ALTER TABLE journal RENAME TO gone", "ALTER TABLE gone RENAME TO journal"
+
+
+@pytest.fixture
+def watch(database: Database) -> Iterator[StoreWatch]:
+    watch = StoreWatch(database, "1")
+    yield watch
+    watch.stop()
+
+
+def execute(database: Database, statement: str) -> None:
+    with database.writing() as session:
+        session.execute(text(statement))
+
+
+def test_a_database_that_works_is_no_trouble_and_nothing_is_written(database, watch):
+    watch.look()
+    assert database.trouble == ""
+    assert list(Journal(database).records()) == []
+
+
+def test_a_write_that_failed_is_trouble_until_a_write_succeeds(database, watch):
+    orders = SqlOrderStore(database)
+    execute(database, HIDE)
+    with pytest.raises(StoreUnavailable):
+        orders.create(draft())
+    assert database.trouble.startswith("The database does not answer: ")
+    database.ping()  # a question is answered all the same
+    watch.look()
+    watch.look()
+    assert database.trouble != ""
+
+    execute(database, SHOW)
+    watch.look()
+    assert database.trouble == ""
+    assert sell(orders).sold
+    assert Journal(database).verify() is None
+
+
+def test_the_journal_says_since_when_nothing_could_be_saved(database, watch):
+    execute(database, HIDE)
+    with pytest.raises(StoreUnavailable):
+        SqlOrderStore(database).create(draft())
+    reason = database.trouble
+    watch.look()
+    execute(database, SHOW)
+    watch.look()
+    watch.look()
+
+    [record] = Journal(database).records()
+    details = json.loads(record.details)
+    assert (record.actor, record.event) == ("database", "database_back")
+    assert details["since"] < record.at
+    assert "journal" in reason
+    assert "journal" in details["reason"]
+
+
+def test_a_database_that_does_not_answer_at_all_is_trouble_by_itself(database, watch):
+    execute(database, "ALTER TABLE orders RENAME TO gone")
+    watch.look()
+    assert "orders" in database.trouble
+    execute(database, "ALTER TABLE gone RENAME TO orders")
+    watch.look()
+    assert database.trouble == ""
+
+
+def test_a_refused_value_is_no_trouble(database, orders):
+    first = orders.create(draft("a"))
+    with pytest.raises(IntegrityError, match="written once"):
+        execute(database, f"UPDATE orders SET lane = '2' WHERE id = {first.id}")
+    assert database.trouble == ""
+
+
+def test_a_watch_that_never_started_can_be_stopped(watch):
+    watch.stop()
