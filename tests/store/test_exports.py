@@ -170,3 +170,14 @@ def test_more_than_a_sheet_holds_is_refused_before_it_is_lost(monkeypatch):
     write_xlsx([ROW] * 2, io.BytesIO())
     with pytest.raises(InvalidPeriod, match="fewer days"):
         write_xlsx([ROW] * 3, io.BytesIO())
+
+
+def test_what_is_sold_while_an_export_runs_is_not_in_it(database, orders):
+    for _ in range(3):
+        sell_at(orders, NOON, {"apple": 1})
+    with exported(database, MARCH) as (count, rows):
+        first = next(rows)
+        sell_at(orders, NOON, {"pear": 1})
+        found = [first, *rows]
+    assert (count, [row.key for row in found]) == (3, ["apple"] * 3)
+    assert len(rows_of(database)) == 4
