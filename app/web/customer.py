@@ -136,5 +136,5 @@ def script_texts() -> dict[str, str]:
         "called": _("A clerk is on the way."),
         "expired": _("The time to pay is over and nothing was charged. Choose how to pay again."),
         "extended": _("You have more time to pay."),
-        "time_short": _("30 seconds left to pay. Press More time if you need it."),
+        "time_short": _("Less than 30 seconds left to pay. Press More time if you need it."),
     }

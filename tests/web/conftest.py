@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.web.paying import new_shop
 from tests.web.server import Screen, Server, film_counter, wait_until
 
 
@@ -20,6 +21,14 @@ def running(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Se
     server.add_user("clara", "clerk")
     server.add_user("otto", "owner")
     server.start()
+    yield server
+    assert server.stop() == 0, server.log
+
+
+@pytest.fixture(scope="session")
+def paying(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Server]:
+    """A shop that offers cash, card and codes, for all tests that leave it as they found it."""
+    server = new_shop(tmp_path_factory.mktemp("paying"), film)
     yield server
     assert server.stop() == 0, server.log
 

@@ -23,17 +23,13 @@ MERCHANT = {
 }
 
 
-def offer_all(server: Server, qr_seconds: int = 180) -> None:
+def new_shop(folder: Path, film: Path, **env: str) -> Server:
+    server = Server(folder, film)
     server.env |= MERCHANT | {
         "CHECKOUT_PAYMENTS": "cash,card,qr",
-        "CHECKOUT_QR_SECONDS": str(qr_seconds),
         "CHECKOUT_WEBHOOK_SECRET": SECRET,
     }
-
-
-def new_shop(folder: Path, film: Path, qr_seconds: int = 180) -> Server:
-    server = Server(folder, film)
-    offer_all(server, qr_seconds)
+    server.env |= env
     server.add_user("clara")
     return server.start()
 
@@ -50,7 +46,6 @@ def screen_of(server: Server) -> Iterator[Screen]:
         screen.becomes("open")
         for line in screen.quantities():
             screen.ask("remove_line", {"id": line})
-        screen.sees({})
 
 
 def wish(screen: Screen, method: str) -> dict[str, Any]:

@@ -5,23 +5,15 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.web.paying import SECRET, confirmed, journal, new_shop, screen_of, tell, wish
+from tests.web.paying import SECRET, confirmed, journal, screen_of, tell, wish
 from tests.web.server import ROOT, Screen, Server, Visitor, wait_until
 
 DOCS = ROOT / "docs" / "payments.md"
-
-
-@pytest.fixture(scope="module")
-def paying(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Server]:
-    server = new_shop(tmp_path_factory.mktemp("paying"), film)
-    yield server
-    assert server.stop() == 0, server.log
 
 
 @pytest.fixture
@@ -79,26 +71,6 @@ def test_more_time_is_told_to_every_screen(paying: Server, screen: Screen) -> No
         assert plain.post(f"/payments/{order['id']}/extend").status_code == 303
         assert plain.post("/payments/999/extend").status_code == 404
     assert journal(paying).count("order_extended") == 2
-
-
-def test_time_ends_on_the_server_even_when_the_camera_is_dead(tmp_path: Path, film: Path) -> None:
-    server = new_shop(tmp_path, film, qr_seconds=10)
-    try:
-        with Screen(server.url, transports=["websocket"]) as screen:
-            wait_until(lambda: {"cart", "lane", "order"} <= screen.latest.keys())
-            server.lay("broken")
-            order = wish(screen, "qr")
-            wait_until(lambda: screen.latest["order"]["status"] == "expired", 25)
-            screen.becomes("open")
-            assert screen.quantities() == {"manual:pear": 2}
-
-            late = tell(server, confirmed(order))
-            assert (late.status_code, late.json()["verdict"]) == (409, "late")
-            assert late.json()["status"] == "expired"
-            assert screen.cart["status"] == "open"
-        assert journal(server)[-2:] == ["order_expired", "payment_failed"]
-    finally:
-        assert server.stop() == 0
 
 
 def test_a_signed_message_pays_once(paying: Server, screen: Screen) -> None:

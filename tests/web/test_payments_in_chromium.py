@@ -1,6 +1,8 @@
 """Paying, as customers and clerks see it: every way, its waiting, its end."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import pytest
@@ -8,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from app.store.payments.emv_qr import parsed, sealed
 from tests.web.browsing import launched, opened, shoot_all_sizes, sign_in
-from tests.web.paying import confirmed, new_shop, screen_of, tell
+from tests.web.paying import confirmed, journal, new_shop, screen_of, tell
 from tests.web.server import Screen, Server, wait_until
 
 
@@ -16,13 +18,6 @@ from tests.web.server import Screen, Server, wait_until
 def browser() -> Iterator[Browser]:
     with launched() as browser:
         yield browser
-
-
-@pytest.fixture(scope="module")
-def paying(tmp_path_factory: pytest.TempPathFactory, film) -> Iterator[Server]:
-    server = new_shop(tmp_path_factory.mktemp("paying"), film, qr_seconds=40)
-    yield server
-    assert server.stop() == 0, server.log
 
 
 @pytest.fixture
@@ -120,23 +115,34 @@ def test_the_code_on_the_screen_says_what_the_order_says(
     expect(page.get_by_role("radio", name="Cash")).to_be_checked()  # the next customer's
 
 
-def test_time_is_shown_extended_and_ends(page: Page, screen: Screen) -> None:
-    choose(page, "QR code")
-    left = page.locator("#left")
-    expect(left).to_have_text("0:30")  # forty seconds less ten
-    expect(page.locator("#status")).to_contain_text("30 seconds left")
-    page.get_by_role("button", name="More time").click()
-    expect(left).to_have_text("0:40")
-    expect(page.locator("#status")).to_have_text("You have more time to pay.")
-    expect(page.locator("#expired")).to_be_visible(timeout=50_000)
-    expect(page.locator("#status")).to_contain_text("nothing was charged")
+def test_time_is_shown_extended_and_ends_on_the_server_even_without_a_camera(
+    tmp_path: Path, film: Path, browser: Browser
+) -> None:
+    server = new_shop(
+        tmp_path, film, CHECKOUT_QR_SECONDS="15", CHECKOUT_CAMERA="http://127.0.0.1:9/none"
+    )
+    with screen_of(server) as screen, opened(browser, server.url) as page:
+        screen.ask("add_item", {"key": "pear", "quantity": 1})
+        choose(page, "QR code")
+        expect(page.locator("#left")).to_have_text(re.compile(r"0:0\d"))
+        expect(page.locator("#status")).to_contain_text("Less than 30 seconds left")
+        page.get_by_role("button", name="More time").click()
+        expect(page.locator("#left")).to_have_text(re.compile(r"0:1\d"))
+        expect(page.locator("#status")).to_have_text("You have more time to pay.")
 
-    assert screen.latest["order"]["status"] == "expired"
-    expect(page.locator("#shopping")).to_be_visible()
-    expect(page.locator("#pay")).to_be_enabled()
-    shoot_all_sizes(page, "pay-7-expired")
-    choose(page, "Cash")
-    expect(page.locator("#expired")).to_be_hidden()
+        expect(page.locator("#expired")).to_be_visible()
+        expect(page.locator("#status")).to_contain_text("nothing was charged")
+        expect(page.locator("#shopping")).to_be_visible()
+        shoot_all_sizes(page, "pay-7-expired")
+        order = screen.latest["order"]
+        assert order["status"] == "expired"
+        late = tell(server, confirmed(order))
+        assert (late.status_code, late.json()["verdict"]) == (409, "late")
+        choose(page, "Cash")
+        expect(page.locator("#expired")).to_be_hidden()
+    assert server.stop() == 0, server.log
+    ends = [event for event in journal(server) if event.startswith(("order_e", "payment_"))]
+    assert ends == ["order_extended", "order_expired", "payment_failed"]
 
 
 def test_the_way_to_pay_is_chosen_with_the_keyboard(page: Page) -> None:
