@@ -76,14 +76,12 @@ def _fruits(
 def _mistaken(session: Session, of_orders: Sequence[ColumnElement[bool]]) -> tuple[Mistaken, ...]:
     """Only of orders with one kind of each sort: of more nobody knows which was which."""
     row = MiscountRow
-    only = select(row.order_id, func.min(row.key).label("key")).group_by(row.order_id)
+    only = select(row.order_id, func.min(row.key).label("key")).where(*of_orders)
+    only = only.join(OrderRow, OrderRow.id == row.order_id).group_by(row.order_id)
     only = only.having(func.count() == 1)
     many = only.where(row.counted > row.paid).subquery()
     few = only.where(row.counted < row.paid).subquery()
-    pairs = select(many.c.key, few.c.key, func.count()).join_from(
-        many, few, few.c.order_id == many.c.order_id
-    )
-    pairs = pairs.join(OrderRow, OrderRow.id == many.c.order_id).where(*of_orders)
-    rows = session.execute(pairs.group_by(many.c.key, few.c.key))
-    found = [Mistaken(*pair) for pair in rows]
-    return tuple(sorted(found, key=lambda mixup: (-mixup.orders, mixup.seen, mixup.was)))
+    pair = (many.c.key, few.c.key)
+    pairs = select(*pair, func.count()).join_from(many, few, few.c.order_id == many.c.order_id)
+    mixups = [Mistaken(*mixup) for mixup in session.execute(pairs.group_by(*pair))]
+    return tuple(sorted(mixups, key=lambda mixup: (-mixup.orders, mixup.seen, mixup.was)))
