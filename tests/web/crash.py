@@ -20,6 +20,7 @@ from app.store.database import Database
 from app.store.journal import Journal
 from app.store.tables import JournalRow, OrderRow, PaymentRow
 from app.store.users import SqlUsers
+from tests.postgres import Postgres
 from tests.web.crowd import Busy, Clerk, Customer, Ledger
 from tests.web.server import PASSWORD, Screen, Server, Visitor, wait_until
 
@@ -47,7 +48,8 @@ class Shop:
         self._url = url
         self.server = Server(folder, Path(NO_CAMERA))
         self.server.env["CHECKOUT_DATABASE_URL"] = url
-        self._clerks = [Clerk(f"clerk{n}", self.server.url, self.ledger) for n in range(CLERKS)]
+        self.clerk_names = [f"clerk{n}" for n in range(CLERKS)]
+        self._clerks = [Clerk(name, self.server.url, self.ledger) for name in self.clerk_names]
         self._customers = [
             Customer(f"customer {n}", self.server.url, self.ledger, seed) for n in range(CUSTOMERS)
         ]
@@ -114,6 +116,15 @@ class Shop:
             self.tally.unfinished[unfinished.status] += 1
         self._is_shown(unfinished)
 
+    def strike_database(self, postgres: Postgres, within_s: float) -> None:
+        """Crash the database server under the running till, and start it again."""
+        time.sleep(self._random.uniform(0, within_s))
+        postgres.stop(signal.SIGQUIT)
+        self.tally.kills["database"] += 1
+        self.rest()
+        postgres.start()
+        self.examine()
+
     def examine(self) -> OrderRow | None:
         """Compare the database with what people were told; the order that was left unfinished."""
         database = Database(self._url)
@@ -159,7 +170,7 @@ class Shop:
             shown = {name: screen.latest["order"][name] for name in expected}
             assert shown == expected
             assert screen.cart["status"] == (left.status if left else "open")
-            assert visitor.sign_in(self._clerks[0].name).status_code == 303
+            assert visitor.sign_in(self.clerk_names[0]).status_code == 303
             page = visitor.get("/clerk").text
         if left is not None:
             waits = left.status == "awaiting_payment"
