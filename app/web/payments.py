@@ -23,6 +23,7 @@ from app.store.payments.portone import PortOne
 from app.web.answers import error_page, refuse
 from app.web.language import chosen_language
 from app.web.parts_here import parts
+from app.web.present import seconds_left
 from app.web.security import HEADERS, csrf
 from app.web.texts import refusal
 
@@ -95,14 +96,17 @@ def portone_window() -> Response:
         settings=portone.settings,
         script=f"{PORTONE_SCRIPT}/v2/browser-sdk.js",
         total=format_minor(order.total_minor, order.currency, chosen_language()),
+        left_s=seconds_left(order),
     )
     return make_response(html, {**HEADERS, **PORTONE_HEADERS})
 
 
 @payments.post("/<int:order_id>/check")
 def check(order_id: int) -> Response:
-    """Ask PortOne what became of the order that waits for it; browsers are not believed."""
-    ask_portone(waiting_order(order_id, "portone"))
+    """Ask PortOne what became of an order that waits for it; browsers are not believed."""
+    order = parts().orders.get(order_id)
+    if (order.method, order.status) == ("portone", OrderStatus.AWAITING_PAYMENT):
+        ask_portone(order)  # a webhook may have been faster
     page = "clerk.show" if current_user.is_authenticated else "customer.show"
     return redirect(url_for(page), 303)
 
