@@ -110,26 +110,6 @@ def test_the_receipt_opens_by_keyboard_and_is_gone_when_the_next_fruit_lies_ther
     assert customer.locator("#open-receipt").get_attribute("href") is None
 
 
-def test_the_receipt_is_printed_on_one_page_eighty_millimetres_wide(
-    till: Server, browser: Browser, customer: Page, tmp_path: Path
-) -> None:
-    path = customer.locator("#open-receipt").get_attribute("href")
-    with opened(browser, f"{till.url}{path}") as page:
-        expect(page.get_by_role("button", name="Print")).to_be_visible()
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        page.pdf(path=tmp_path / "printed.pdf", prefer_css_page_size=True)
-    document = pypdfium2.PdfDocument(tmp_path / "printed.pdf")
-    width_mm, height_mm = (side / 72 * 25.4 for side in document[0].get_size())
-    pages, words = len(document), document[0].get_textpage().get_text_bounded()
-    document.close()
-
-    assert pages == 1
-    assert width_mm == pytest.approx(80, abs=0.5)
-    assert 100 < height_mm < 250
-    assert "싱싱 과일 가게" in words
-    assert "Save as PDF" not in words
-
-
 def test_the_clerk_is_told_of_a_printer_that_is_off_and_sales_go_on(
     customer: Page, clerk: Page
 ) -> None:
@@ -144,10 +124,25 @@ def test_the_clerk_is_told_of_a_printer_that_is_off_and_sales_go_on(
     expect(card).to_contain_text("The last receipt could not be printed.")
 
 
-def test_an_order_leads_to_its_receipt(customer: Page, clerk: Page) -> None:
+def test_an_order_leads_to_its_receipt_which_prints_on_one_page_eighty_millimetres_wide(
+    customer: Page, clerk: Page, tmp_path: Path
+) -> None:
     number = customer.locator("#paid [data-order=number]").text_content() or ""
     clerk.get_by_role("link", name="Orders").click()
     clerk.get_by_role("link", name=number).click()
     clerk.get_by_role("link", name="Show the receipt").click()
-
     expect(clerk.locator(".receipt")).to_contain_text(number)
+    expect(clerk.get_by_role("button", name="Print")).to_be_visible()
+
+    clerk.evaluate("dispatchEvent(new Event('beforeprint'))")
+    clerk.pdf(path=tmp_path / "printed.pdf", prefer_css_page_size=True)
+    document = pypdfium2.PdfDocument(tmp_path / "printed.pdf")
+    width_mm, height_mm = (side / 72 * 25.4 for side in document[0].get_size())
+    pages, words = len(document), document[0].get_textpage().get_text_bounded()
+    document.close()
+
+    assert pages == 1
+    assert width_mm == pytest.approx(80, abs=0.5)
+    assert 100 < height_mm < 250
+    assert "싱싱 과일 가게" in words
+    assert "Save as PDF" not in words
