@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from flask import current_app
+from flask.cli import with_appcontext
 
 from app.errors import BackupFailed
 from app.store.backup import back_up
@@ -14,6 +15,7 @@ from app.store.backup import back_up
 
 @click.command("backup")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new file.")
+@with_appcontext
 def backup(out: Path) -> None:
     """Copy the whole database to a new file, also while the shop sells, and read the copy.
 
