@@ -27,7 +27,10 @@ class StoreWatch:
     def __init__(
         self, database: Database, lane: str, back: Callable[[], None] = lambda: None
     ) -> None:
-        """back: called before the trouble is said to be over; may raise StoreUnavailable."""
+        """back: called when a write succeeded, before the trouble is over.
+
+        It may raise StoreUnavailable: then the trouble goes on.
+        """
         self._back = back
         self._database, self._journal, self._lane = database, Journal(database), lane
         self._lost_at: datetime | None = None
@@ -59,9 +62,9 @@ class StoreWatch:
 
     def _write(self) -> None:
         self._lost_at = self._lost_at or datetime.now(UTC)
-        self._back()
         details = {"since": self._lost_at.isoformat(), "reason": self._database.trouble}
         self._journal.record(self._lane, "database", "database_back", details)
+        self._back()
         log.info("database_back since=%s", details["since"])
         self._lost_at, self._database.trouble = None, ""
 

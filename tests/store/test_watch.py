@@ -87,5 +87,30 @@ def test_a_refused_value_is_no_trouble(database, orders):
     assert database.trouble == ""
 
 
+def test_who_wants_to_know_is_told_once_before_the_trouble_is_over(database):
+    seen: list[bool] = []
+    watch = StoreWatch(database, "1", back=lambda: seen.append(database.trouble != ""))
+    watch.look()
+    execute(database, HIDE)
+    with pytest.raises(StoreUnavailable):
+        SqlOrderStore(database).create(draft())
+    watch.look()
+    assert seen == []
+    execute(database, SHOW)
+    watch.look()
+    watch.look()
+    assert (seen, database.trouble) == ([True], "")
+
+
+def test_the_trouble_goes_on_when_what_follows_fails_too(database):
+    def fails() -> None:
+        raise StoreUnavailable("gone again")
+
+    watch = StoreWatch(database, "1", back=fails)
+    database.trouble = "The database does not answer: it did"
+    watch.look()
+    assert database.trouble == "The database does not answer: it did"
+
+
 def test_a_watch_that_never_started_can_be_stopped(watch):
     watch.stop()
