@@ -164,6 +164,23 @@ def test_an_order_paid_in_cash_meanwhile_is_not_paid_twice(shop):
     )
 
 
+def test_a_message_and_a_clerk_at_the_same_instant_make_one_payment(shop):
+    order = shop.wait()
+
+    def take(n: int) -> str:
+        if n % 2:
+            return shop.desk.take(told(order)).verdict
+        shop.checkout.confirm(order.id, "kim", Proof(received_minor=7000), "cash")
+        return "cash"
+
+    verdicts = set(at_once(6, take)) - {"cash"}
+
+    [paid] = [one for one in shop.orders.payments(order.id) if one.outcome == "confirmed"]
+    assert verdicts == {"paid" if paid.method == "qr" else "late"}
+    assert bool(shop.desk.owed()) is (paid.method == "cash")
+    assert shop.sound()
+
+
 def test_two_payments_for_one_order_are_told_apart(shop):
     order = shop.wait()
 

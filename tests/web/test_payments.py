@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.web.paying import SECRET, confirmed, journal, screen_of, tell, wish
-from tests.web.server import ROOT, Screen, Server, Visitor, wait_until
+from tests.web.server import ROOT, Screen, Server, Visitor, field, wait_until
 
 DOCS = ROOT / "docs" / "payments.md"
 
@@ -44,6 +44,27 @@ def test_a_code_is_there_for_the_order_that_waits_and_for_no_other(
 
     screen.ask("cancel", {"order_id": order["id"]})
     assert requests.get(paying.url + order["code_url"], timeout=10).status_code == 404
+
+
+def test_a_code_is_shown_and_extended_without_javascript(paying: Server, screen: Screen) -> None:
+    assert screen.ask("add_item", {"key": "pear", "quantity": 2})["ok"]
+    wait_until(lambda: screen.latest["lane"]["pay"]["allowed"])
+    with Visitor(paying.url) as plain:
+        page = plain.get().text
+        assert re.findall(r'type="radio" name="method" value="(\w+)"', page) == [
+            "cash",
+            "card",
+            "qr",
+        ]
+        wish = {name: field(page, name) for name in ("cart_version", "idempotency_key")}
+        assert plain.post("/pay", method="qr", **wish).status_code == 303
+        waiting = plain.get().text
+    code = re.search(
+        r'<img class="code"[^>]* src="(/payments/\d+/qr.svg)"[^>]*alt="[^"]+">', waiting
+    )
+    assert code, waiting
+    assert requests.get(paying.url + code[1], timeout=10).ok
+    assert re.search(r'id="left"[^>]*>2:5\d<|id="left"[^>]*>3:00<', waiting)
 
 
 @pytest.mark.parametrize("method", ["cash", "card", "clerk"])
