@@ -5,15 +5,17 @@ from __future__ import annotations
 import queue
 import random
 import re
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import requests
+import websocket
 from socketio.exceptions import SocketIOError
 
-from tests.web.server import Screen, Visitor, field
+from tests.web.server import Client, Screen, Visitor, field
 
 FRUIT = ("apple", "pear", "lemon", "melon", "grapes")
 CANCELLED_SHARE = 0.1
@@ -73,12 +75,42 @@ class Ledger:
         return {key for key, told in self.orders.items() if any(t.status == status for t in told)}
 
 
+class Web(websocket.WebSocket):
+    """A websocket that knows its TCP connection, which the library forgets when it is reset."""
+
+    tcp: socket.socket | None = None
+
+    def connect(self, url: str, **options: Any) -> None:
+        super().connect(url, **options)
+        self.tcp = self.sock
+
+
 class LedgerScreen(Screen):
-    """A screen that writes down each order it is told of."""
+    """A screen that writes down each order it is told of, and may lose its server at any time."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
-        self._ledger = ledger
-        super().__init__(url, shows=False, transports=["websocket"])
+        self._ledger, self._webs = ledger, list[Web]()
+        try:
+            super().__init__(url, shows=False, transports=["websocket"])
+        except SocketIOError:
+            self._hang_up()
+            raise
+
+    def _client(self) -> Client:
+        def make(**options: Any) -> Web:
+            self._webs.append(Web(**options))
+            return self._webs[-1]
+
+        return Client(reconnection=False, websocket_extra_options={"class_": make})
+
+    def close(self) -> None:
+        super().close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for web in self._webs:
+            if web.tcp is not None:
+                web.tcp.close()
 
     def _hears(self, event: str) -> Callable[[Any], None]:
         told = super()._hears(event)

@@ -212,10 +212,13 @@ class Screen:
         self.heard: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.frames = 0
         self._shows = shows
-        self.io = Client(reconnection=False)
+        self.io = self._client()
         for event in self.events:
             self.io.on(event, self._hears(event))
         self.io.connect(f"{url}?lang={language}", wait_timeout=10, **options)
+
+    def _client(self) -> Client:
+        return Client(reconnection=False)
 
     def _hears(self, event: str) -> Callable[[Any], None]:
         def hear(data: Any) -> None:
