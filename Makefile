@@ -53,9 +53,13 @@ lint:
 	@echo "lint: import-linter"
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
+# The model's tests run beside the others: two cores, and the servers' tests mostly wait.
 unit:
 	@echo "test: pytest"
-	@$(BIN)/python -m pytest -q
+	@mkdir -p artifacts; rest=0; model=0; \
+	$(BIN)/python -m pytest -q tests/model >artifacts/model-tests.log 2>&1 & pid=$$!; \
+	$(BIN)/python -m pytest -q --ignore=tests/model || rest=$$?; \
+	wait $$pid || model=$$?; cat artifacts/model-tests.log; exit $$((rest | model))
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache artifacts

@@ -10,11 +10,11 @@ import numpy as np
 
 from model.data.dataset import Labelled
 from model.data.trainset import TrainSet
-from model.detector import load_detector
 from model.evaluate import Evaluation, evaluate, from_files
 from model.metrics import best_confidence
 from model.plots import plot_labels, plot_results
 from model.report import save_report
+from model.runtimes.torch_runtime import TorchDetector
 from model.weights import load_weights, save_weights
 
 SEEN = 300  # training pictures on which the confidence is chosen
@@ -34,7 +34,7 @@ def fix_confidence(weights: Path, items: TrainSet, seed: int) -> None:
     """Store the confidence with the most right baskets in what training shows, never in val."""
     rng = np.random.default_rng(seed)
     picked = rng.choice(len(items), min(SEEN, len(items)), replace=False)
-    results = evaluate(load_detector(weights), (items.picture(int(i), rng) for i in picked)).results
+    results = evaluate(TorchDetector(weights), (items.picture(int(i), rng) for i in picked)).results
     model, info = load_weights(weights)
     save_weights(
         weights, model, replace(info, confidence=best_confidence(results, len(info.names)))
@@ -43,11 +43,11 @@ def fix_confidence(weights: Path, items: TrainSet, seed: int) -> None:
 
 def halved(weights: Path, val: list[Labelled]) -> Evaluation:
     """Store float16 where that costs next to no mAP; the evaluation of what was stored."""
-    whole = evaluate(load_detector(weights), from_files(val))
+    whole = evaluate(TorchDetector(weights), from_files(val))
     model, info = load_weights(weights)
     small = weights.with_name("half.safetensors")
     save_weights(small, model, info, half=True)
-    halved = evaluate(load_detector(small), from_files(val, quiet=True))
+    halved = evaluate(TorchDetector(small), from_files(val, quiet=True))
     change = halved.summary["map"] - whole.summary["map"]
     kept = change >= -HALF_MAY_COST
     print(f"float16 changes mAP50:95 by {change:+.5f}: stored as float{16 if kept else 32}")

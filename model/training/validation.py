@@ -10,8 +10,8 @@ import numpy as np
 from model.data.dataset import Labelled
 from model.data.library import load_library
 from model.data.synthesize import SceneConfig, compose
-from model.detector import load_detector
 from model.evaluate import evaluate, from_files
+from model.runtimes.torch_runtime import TorchDetector
 
 SCORES = ("map50", "map", "cacc")
 SCENE_SEED = 7  # the same scenes in every run, so that runs can be compared
@@ -35,7 +35,7 @@ class Validation:
 
         The mean of photographs and scenes, where there are scenes.
         """
-        detector = load_detector(weights)
+        detector = TorchDetector(weights)
         sets = [from_files(self.samples, quiet=True), self.scenes]
         summaries = [evaluate(detector, s).summary for s in sets[: 1 + bool(self.scenes)]]
         return {name: float(np.mean([s[name] for s in summaries])) for name in SCORES}

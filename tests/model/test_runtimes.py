@@ -131,6 +131,6 @@ def test_both_runtimes_give_the_same_answers_for_every_kind_of_network(
     for mine, theirs in zip(a.raw_maps(image), b.raw_maps(image), strict=True):
         assert mine.std() > 0.3
         assert np.abs(mine - theirs).max() < 1e-3 * mine.std()
-    found = [sorted((d.key, round(d.score, 2)) for d in x.detect(image, 0.3)) for x in (a, b)]
-    assert len(found[0]) > 0
-    assert len(found[0]) == len(found[1])
+    mine, theirs = (len(x.detect(image, 0.3)) for x in (a, b))
+    assert mine > 0
+    assert abs(mine - theirs) <= 0.02 * mine  # a score may lie on the threshold
