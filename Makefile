@@ -53,11 +53,11 @@ lint:
 	@echo "lint: import-linter"
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
-# The model's tests run beside the others: two cores, and the servers' tests mostly wait.
+# The model's tests run beside the others, and step back for them: those drive real servers.
 unit:
 	@echo "test: pytest"
 	@mkdir -p artifacts; rest=0; model=0; \
-	$(BIN)/python -m pytest -q tests/model >artifacts/model-tests.log 2>&1 & pid=$$!; \
+	nice -n 19 $(BIN)/python -m pytest -q tests/model >artifacts/model-tests.log 2>&1 & pid=$$!; \
 	$(BIN)/python -m pytest -q --ignore=tests/model || rest=$$?; \
 	wait $$pid || model=$$?; cat artifacts/model-tests.log; exit $$((rest | model))
 

@@ -163,8 +163,8 @@ def test_what_a_clerk_types_outlives_a_change_of_the_page(
     field = clerk.get_by_label("Another amount")
     field.fill("1234")
     page.get_by_role("button", name="Call the clerk").click()
-    expect(clerk.locator(".call")).to_be_visible()
+    expect(clerk.get_by_text("asks for help")).to_be_visible()
 
     expect(field).to_have_value("1234")
     expect(field).to_be_focused()
-    clerk.locator(".call button").click()
+    clerk.get_by_role("button", name="I am there").click()
