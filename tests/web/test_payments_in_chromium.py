@@ -163,7 +163,7 @@ def test_what_a_clerk_types_outlives_a_change_of_the_page(
     field = clerk.get_by_label("Another amount")
     field.fill("1234")
     page.get_by_role("button", name="Call the clerk").click()
-    expect(clerk.get_by_text("asks for help")).to_be_visible()
+    expect(clerk.get_by_role("heading", name="asks for help")).to_be_visible()
 
     expect(field).to_have_value("1234")
     expect(field).to_be_focused()
