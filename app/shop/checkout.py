@@ -369,6 +369,11 @@ class Checkout:
 
     # Telling the others
 
+    @property
+    def listener_failures(self) -> int:
+        """How often a subscriber broke down on a change."""
+        return self._listeners.failures
+
     def subscribe(self, callback: Subscriber) -> None:
         """Call ``callback`` with (snapshot, order) after each change, in order, outside the lock.
 

@@ -22,9 +22,10 @@ class Listeners(Generic[Event]):
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._callbacks: list[Callable[[Event], None]] = []
         self._delivering = False
+        self.failures = 0  # how often a callback raised
 
     def subscribe(self, callback: Callable[[Event], None]) -> None:
-        """Have ``callback`` called with each event; what it raises is logged, nothing more."""
+        """Have ``callback`` called with each event; what it raises is logged and counted."""
         with self._lock:
             self._callbacks.append(callback)
 
@@ -45,6 +46,7 @@ class Listeners(Generic[Event]):
                 try:
                     callback(event)
                 except Exception:
+                    self.failures += 1
                     log.exception("subscriber_failed")
             with self._lock:
                 self._delivering = False

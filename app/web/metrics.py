@@ -74,6 +74,11 @@ class PartsCollector(Collector):
         yield gauge("cart_version", "Version of the cart.", self._parts.checkout.snapshot().version)
         yield gauge("browsers", "Connected browsers.", self._parts.hub.connected)
         yield counter(
+            "listener_failures",
+            "Changes of the checkout that a part of the program broke down on.",
+            self._parts.checkout.listener_failures,
+        )
+        yield counter(
             "notes_lost", "Notes that the journal could not take.", self._parts.notes.lost
         )
         yield gauge(

@@ -538,6 +538,7 @@ def test_a_failing_subscriber_stops_neither_the_sale_nor_the_others(full, caplog
     full.checkout.confirm(full.pay().id, "kim")
     assert heard == ["awaiting_payment", "paid"]
     assert "ZeroDivisionError" in caplog.text
+    assert full.checkout.listener_failures > 0
 
 
 def test_versions_arrive_in_order_from_many_threads(lane):

@@ -16,3 +16,11 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def orders(database: Database) -> SqlOrderStore:
     return SqlOrderStore(database)
+
+
+@pytest.fixture
+def sqlite(sqlite_url: str) -> Iterator[Database]:
+    database = Database(sqlite_url)
+    database.migrate()
+    yield database
+    database.close()

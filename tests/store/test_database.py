@@ -25,14 +25,6 @@ def scalar(database: Database, statement: str) -> object:
 
 
 @pytest.fixture
-def sqlite(sqlite_url: str) -> Iterator[Database]:
-    database = Database(sqlite_url)
-    database.migrate()
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def empty(empty_url: str) -> Iterator[Database]:
     database = Database(empty_url)
     yield database

@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,6 @@ from tests.postgres import Postgres
 from tests.store.selling import cancel, draft, pay, refund, sell
 
 WORDS = "The database does not answer"
-
-
-@pytest.fixture
-def sqlite(sqlite_url: str) -> Iterator[Database]:
-    database = Database(sqlite_url)
-    database.migrate()
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import random
 import re
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -135,7 +136,7 @@ class LedgerScreen(Screen):
                     raise NoAnswer from None
 
 
-class Busy(threading.Thread):
+class Busy(threading.Thread, ABC):
     """Somebody who works until ``over``, and rests while ``open`` is not set."""
 
     def __init__(self, name: str, url: str, ledger: Ledger) -> None:
@@ -159,9 +160,9 @@ class Busy(threading.Thread):
         finally:
             self.leave()
 
+    @abstractmethod
     def work(self) -> None:
         """Go on until the shop closes or the connection breaks."""
-        raise NotImplementedError
 
     def leave(self) -> None:
         """Close what is still open."""
