@@ -30,8 +30,9 @@ ENVIRONMENT = {  # read by the C libraries only at start
     "MALLOC_TOP_PAD_": "268435456",
     "MALLOC_ARENA_MAX": "2",
     "THP_MEM_ALLOC_ENABLE": "1",
-    # threads that wait in a loop would take the cores from those who prepare pictures
-    "OMP_WAIT_POLICY": "PASSIVE",
+    # threads that wait in a loop for long would take the cores from those who prepare pictures,
+    # threads that sleep at once wake up too late
+    "GOMP_SPINCOUNT": "20000",
     # without it CUDA's matrix products may differ between two runs
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }

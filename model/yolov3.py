@@ -10,11 +10,15 @@ configurations, in which its files hold them (model.darknet).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from model.backbones import build_backbone
 from model.backbones.base import conv
+
+Trunk = Callable[[Tensor], tuple[Tensor, ...]]
 
 ANCHORS_PER_SCALE = 3
 NECKS = {  # channels of each scale, finest first; whether the 3×3 are depthwise-separable
@@ -118,10 +122,10 @@ class YoloV3(nn.Module):
                 bias[:, 4] = -4.6
                 head.bias.data.copy_(bias.flatten())
 
-    def forward(self, x: Tensor, trunk: nn.Module | None = None) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, trunk: Trunk | None = None) -> tuple[Tensor, ...]:
         """(B, 3, S, S) normalised RGB, S a multiple of 32 → raw maps, finest first.
 
-        ``trunk`` stands in for the backbone, as a faster copy of one that rests in training.
+        ``trunk`` stands in for the backbone, as a faster form of it does in training.
         """
         p8, p16, p32 = (trunk or self.backbone)(x)
         route, map32 = self.scale32(p32)

@@ -16,6 +16,8 @@ from model.detector import Detection
 from model.weights import WeightsInfo, load_weights
 from model.yolov3 import YoloV3
 
+BATCHNORM = nn.BatchNorm2d, nn.SyncBatchNorm
+
 
 class BaseDetector(ABC):
     """A detector whose runtime only has to turn a picture into raw maps."""
@@ -64,6 +66,6 @@ def fuse_batchnorm(module: nn.Module) -> None:
     if isinstance(module, nn.Sequential):
         for index in range(len(module) - 1):
             first, second = module[index], module[index + 1]
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            if isinstance(first, nn.Conv2d) and isinstance(second, BATCHNORM):
                 module[index] = fuse_conv_bn_eval(first, second)
                 module[index + 1] = nn.Identity()

@@ -14,7 +14,7 @@ from model.cli import SettingsError
 from model.darknet import write_darknet
 from model.data.dataset import DataError, read_config, read_split
 from model.data.trainset import TrainSet
-from model.trainer import Trainer, folded
+from model.trainer import Trainer
 from model.training.average import Average
 from model.training.inputs import Inputs
 from model.training.meter import Meter, timed
@@ -24,6 +24,7 @@ from model.training.records import COLUMNS, write_rows
 from model.training.schedule import Patience, Schedule
 from model.training.settings import TrainConfig
 from model.training.start import start
+from model.training.trunk import FoldedTrunk
 from model.weights import WeightsError, load_weights, save_weights
 from model.yolov3 import YoloV3
 from tests.model.helpers import NAMES, SAMPLE, info, random_weights
@@ -272,15 +273,30 @@ def test_a_trunk_of_darknets_is_loaded(items, tmp_path):
         begun(items, weights=str(path))
 
 
-def test_a_resting_trunk_is_replaced_by_a_copy_that_gives_the_same():
-    trunk = build_backbone("efficientnet_lite0").eval()
-    trunk.load_imagenet()
-    copy, x = folded(trunk), torch.rand(1, 3, 64, 64)
-    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in copy.modules())
-    for mine, theirs in zip(copy(x), trunk(x), strict=True):
-        assert theirs.std() > 0.1
-        assert not mine.requires_grad
-        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "darknet_tiny"])
+def test_a_folded_trunk_gives_the_maps_and_the_gradients_of_the_trunk(name):
+    trunk = build_backbone(name)
+    for norm in (m for m in trunk.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        torch.nn.init.normal_(norm.running_mean, std=0.1)
+        torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+    trunk.eval().double()
+    fold, x = FoldedTrunk(trunk), torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    results = []
+    for way in (trunk, fold):
+        trunk.zero_grad()
+        maps = way(x)
+        sum(m.square().mean() for m in maps).backward()
+        results.append((maps, [p.grad.clone() for p in trunk.parameters()]))
+    (maps, gradients), (folded_maps, folded_gradients) = results
+    torch.testing.assert_close(folded_maps, maps)
+    torch.testing.assert_close(folded_gradients, gradients)
+    assert all(g.abs().max() > 0 for g in gradients)
+
+
+def test_a_folded_trunk_at_rest_asks_for_no_gradients():
+    trunk = build_backbone("efficientnet_lite0").requires_grad_(False)
+    assert not any(m.requires_grad for m in FoldedTrunk(trunk)(torch.rand(1, 3, 64, 64)))
 
 
 def test_keys_are_told_apart_by_epoch_and_picture():
