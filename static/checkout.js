@@ -270,8 +270,9 @@ function placeOf(element) { // how to find the same field or button in a newer c
 
 function startClerk() {
   for (const event of ["connect", "order", "staff_call"]) socket.on(event, refresh);
-  socket.on("connect", () => { byId("alert").textContent = ""; });
-  socket.on("disconnect", () => { byId("alert").textContent = texts.no_connection; });
+  const alert = byId("alert"); // what the server said about a form stays until the page is left
+  socket.on("connect", () => { if (alert.textContent === texts.no_connection) alert.textContent = ""; });
+  socket.on("disconnect", () => { alert.textContent = texts.no_connection; });
 }
 
 ({ customer: startCustomer, clerk: startClerk })[page.dataset.page]();
