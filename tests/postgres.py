@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 DEBIAN = Path("/usr/lib/postgresql")
@@ -137,6 +138,19 @@ class Postgres:
     def execute(self, statement: str, database: str = "postgres") -> None:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[arg-type]
+
+    def freeze(self) -> None:
+        """Stop it in the middle, as a machine does whose disk no longer answers."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, how: signal.Signals) -> None:
+        assert self._process is not None, "it never started"
+        server = psutil.Process(self._process.pid)
+        for process in (server, *server.children()):
+            process.send_signal(how)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT in order, SIGQUIT as in a crash."""

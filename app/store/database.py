@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,6 @@ SQLITE_PRAGMAS = (
     "PRAGMA synchronous = FULL",  # a power cut must not undo a sale that a screen showed
     "PRAGMA foreign_keys = ON",
 )
-POSTGRESQL_OPTIONS: dict[str, Any] = {
-    "pool_pre_ping": True,  # a server that went and came back costs no sale
-    "pool_timeout": 5,  # s
-    "connect_args": {
-        "connect_timeout": 5,  # s
-        "tcp_user_timeout": 10_000,  # ms
-        "options": "-c synchronous_commit=on -c lock_timeout=5000 -c statement_timeout=15000",
-    },
-}
 MIGRATION_LOCK = 0x66727569  # any number that only this program locks
 
 
@@ -50,9 +41,7 @@ class Database:
         try:
             self._url = with_driver(make_url(url))
             self.is_sqlite = self._url.get_backend_name() == "sqlite"
-            self._engine = create_engine(
-                self._url, **({} if self.is_sqlite else POSTGRESQL_OPTIONS)
-            )
+            self._engine = create_engine(self._url) if self.is_sqlite else served(self._url)
         except ModuleNotFoundError as error:
             raise SettingsError(
                 f"The database needs {error.name}: pip install -r requirements-postgresql.txt"
@@ -78,11 +67,9 @@ class Database:
         if self._file:
             self._create_file(self._file)
         with translated(), self._writer.connect() as connection, _rebuilding(connection):
-            if not self.is_sqlite:
-                connection.execute(text("SET LOCAL statement_timeout = 0"))
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             try:
-                _move_to(connection, revision)
+                with nullcontext() if self.is_sqlite else _alone(connection):
+                    _move_to(connection, revision)
             except CommandError as error:
                 raise StoreUnavailable(
                     f"The database is not one of this version: {error}"
@@ -151,6 +138,15 @@ def with_driver(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg") if bare else url
 
 
+def served(url: URL) -> Engine:
+    """The engine of a PostgreSQL server. Raises ModuleNotFoundError without its driver."""
+    from app.store import postgresql  # not every shop has its driver
+
+    engine = create_engine(url, **postgresql.OPTIONS)
+    postgresql.stay_patient(engine)
+    return engine
+
+
 def sqlite_file(url: URL) -> Path | None:
     """Return the file of an SQLite address; None for memory, URIs and other databases."""
     name = url.database or ""
@@ -168,6 +164,16 @@ def _move_to(connection: Connection, revision: str) -> None:
     target = steps[0] if revision == "head" else revision
     down = target == "base" or (now in steps and steps.index(target) > steps.index(now))
     (command.downgrade if down else command.upgrade)(config, target)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Let a PostgreSQL transaction change tables as long as it takes, one process at a time."""
+    from app.store import postgresql  # not every shop has its driver
+
+    with postgresql.unhurried(connection):
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        yield
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A disk that is full, a database that cannot be written, is gone, and comes back."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ from app.shop.order import Order, OrderStatus
 from app.store.database import Database
 from app.store.journal import Journal
 from app.store.orders import SqlOrderStore
+from app.store.postgresql import OPTIONS, PatientConnection
 from tests.postgres import Postgres
 from tests.store.selling import cancel, draft, pay, refund, sell
 
@@ -134,6 +136,64 @@ def test_a_server_that_is_gone_stops_sales_until_it_is_back(postgres, database_u
         postgres.start()
     unchanged(orders, waiting, sold)
     goes_on(database, waiting)
+    database.close()
+
+
+def test_a_server_that_hangs_stops_sales_until_it_answers(
+    postgres, database_url_of_own, monkeypatch
+):
+    monkeypatch.setattr(PatientConnection, "patience_s", 0.3)
+    monkeypatch.setitem(OPTIONS["connect_args"], "connect_timeout", 2)
+    database = Database(database_url_of_own)
+    orders = SqlOrderStore(database)
+    sold, waiting = sell(orders, "a"), orders.create(draft("b"))
+    postgres.freeze()
+    try:
+        with pytest.raises(StoreUnavailable, match=WORDS):
+            pay(orders, waiting)
+        with pytest.raises(StoreUnavailable, match=WORDS):
+            orders.create(draft("new"))
+    finally:
+        postgres.thaw()
+    unchanged(orders, waiting, sold)
+    goes_on(database, waiting)
+    database.close()
+
+
+def test_one_connection_that_hangs_is_given_up_for_another(
+    postgres, database_url_of_own, monkeypatch
+):
+    monkeypatch.setattr(PatientConnection, "patience_s", 0.3)
+    database = Database(database_url_of_own)
+    orders = SqlOrderStore(database)
+    waiting = orders.create(draft("b"))
+    with database.reading() as session:
+        backend = session.execute(text("SELECT pg_backend_pid()")).scalar()
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        goes_on(database, waiting)
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    database.close()
+
+
+def test_a_server_that_hangs_in_the_middle_of_a_sale_makes_it_whole_or_not_at_all(
+    postgres, database_url_of_own, monkeypatch
+):
+    monkeypatch.setattr(PatientConnection, "patience_s", 0.3)
+    database = Database(database_url_of_own)
+    stopped: list[int] = []
+
+    def write_and_hang() -> None:
+        with database.writing() as session:
+            stopped.append(session.execute(text("SELECT pg_backend_pid()")).scalar_one())
+            session.execute(text("UPDATE orders SET released_at = NULL WHERE id = 0"))
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    with pytest.raises(StoreUnavailable, match=WORDS):
+        write_and_hang()
+    os.kill(stopped[0], signal.SIGCONT)
+    goes_on(database, SqlOrderStore(database).create(draft("b")))
     database.close()
 
 
