@@ -30,11 +30,13 @@ SIZES = {"max_size", "min_height", "min_width", "height", "width"}  # given as s
 class AugmentConfig:
     """How training pictures are changed.
 
-    preset: name of a shipped preset or path of a YAML file of one's own. mosaic, mixup,
-    copy_paste: chance that a picture is mixed with others in this way, in [0, 1].
+    preset: name of a shipped preset or path of a YAML file of one's own. scene_preset: the same,
+    for scenes that were composed. mosaic, mixup, copy_paste: chance that a picture is mixed with
+    others in this way, in [0, 1].
     """
 
     preset: str = "default"
+    scene_preset: str = "scene"
     mosaic: float = 0.0
     mixup: float = 0.0
     copy_paste: float = 0.0

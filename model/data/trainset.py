@@ -42,7 +42,8 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
         self.augment = augment or AugmentConfig()
         self.epoch = 0
         self.scenes = SceneConfig()
-        load_transform(self.augment.preset, image_size)  # a bad preset is told now, not in a worker
+        for preset in (self.augment.preset, self.augment.scene_preset):
+            load_transform(preset, image_size)  # a bad preset is told now, not in a worker
         if self.augment.copy_paste and not library:
             raise DataError(
                 "copy-paste takes its fruit from cut-outs: name their folder (--scenes)"
@@ -54,7 +55,9 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
         image, boxes = self._mixed(index, rng)
-        transform = load_transform(self.augment.preset, self.image_size)
+        real = index < len(self.samples)
+        preset = self.augment.preset if real else self.augment.scene_preset
+        transform = load_transform(preset, self.image_size)
         transform.set_random_seed(int(rng.integers(2**31)))
         image, boxes = augment(transform, image, boxes, self.image_size)
         return to_tensor(image), torch.from_numpy(boxes)

@@ -256,6 +256,26 @@ def test_mixing_changes_pictures_and_a_chance_of_nought_does_not(samples, librar
     assert (mosaics[0][0] != plain[0][0]).any()
 
 
+def test_composed_scenes_go_through_a_preset_of_their_own(samples, library):
+    def items(preset: str, scene_preset: str) -> list[torch.Tensor]:
+        augment = AugmentConfig(preset, scene_preset)
+        dataset = TrainSet(samples[:4], 96, 3, library, composed=4, augment=augment)
+        return [dataset[index][0] for index in range(8)]
+
+    plain, photos, scenes = items("none", "none"), items("counter", "none"), items("none", "scene")
+    for index in range(4):
+        assert torch.equal(plain[index], scenes[index])
+        assert torch.equal(plain[4 + index], photos[4 + index])
+    assert not all(map(torch.equal, plain[:4], photos[:4]))
+    assert not all(map(torch.equal, plain[4:], scenes[4:]))
+
+
+@pytest.mark.parametrize("where", ["preset", "scene_preset"])
+def test_a_preset_that_is_not_there_is_refused_before_anything_is_read(where, samples):
+    with pytest.raises(DataError, match="neither a preset"):
+        TrainSet(samples, 96, seed=0, augment=AugmentConfig(**{where: "nowhere.yaml"}))
+
+
 def test_copy_paste_without_cut_outs_is_refused(samples):
     with pytest.raises(DataError, match="--scenes"):
         TrainSet(samples, 96, seed=0, augment=AugmentConfig(copy_paste=0.1))
