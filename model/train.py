@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -49,14 +50,26 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def plan(args: argparse.Namespace) -> tuple[TrainConfig, Path]:
-    """The run's settings and folder; with --resume those of a run to go on with."""
+def plan(args: argparse.Namespace) -> list[tuple[TrainConfig, Path]]:
+    """The settings and folders of the runs, mostly one; with --resume the run to go on with."""
     if args.resume:
-        return updated(read_run(args.resume), changes_of(args)), args.resume
-    config = settings_of(args)
-    if not config.data:
+        return [(updated(read_run(args.resume), changes_of(args)), args.resume)]
+    configs = settings_of(args)
+    if not all(config.data for config in configs):
         raise SettingsError("--data DATA.yaml is needed (or --resume RUN)")
-    return config, RUNS / (args.name or free_name())
+    folder = RUNS / (args.name or free_name())
+    if len(configs) == 1:
+        return [(configs[0], folder)]
+    runs: list[tuple[TrainConfig, Path]] = []
+    for number, config in enumerate(configs, 1):
+        start = config.weights or str(best_weights(runs[-1][1]))
+        runs.append((replace(config, weights=start), folder / f"step{number}"))
+    return runs
+
+
+def best_weights(folder: Path) -> Path:
+    """Where a run keeps the weights of its best epoch."""
+    return folder / "weights" / "best.safetensors"
 
 
 def free_name() -> str:
@@ -74,7 +87,7 @@ def train(config: TrainConfig, folder: Path, place: Place) -> None:
         print(trainer, flush=True)
     trainer.run()
     if place.first:
-        weights = folder / "weights" / "best.safetensors"
+        weights = best_weights(folder)
         print(f"done: {weights} ({config.best} {trainer.best:.4f})")
         print(
             f"next: CHECKOUT_WEIGHTS={weights} make run, or copy it to weights/default.safetensors"
@@ -84,10 +97,12 @@ def train(config: TrainConfig, folder: Path, place: Place) -> None:
 @refusing
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    config, folder = plan(parser().parse_args(argv))
+    runs = plan(parser().parse_args(argv))
+    folder = runs[0][1]
     try:
-        with joined(config.device) as place:
-            train(config, folder, place)
+        with joined(runs[0][0].device) as place:
+            for config, folder in runs:
+                train(config, folder, place)
     except KeyboardInterrupt:
         print(f"\nstopped: python -m model.train --resume {folder} goes on", file=sys.stderr)
         raise SystemExit(130) from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from model.backbones import BACKBONES
-from model.cli import existing_file, existing_folder
+from model.cli import SettingsError, existing_file, existing_folder
 from model.loss import LOSS_PRESETS
 from model.training.settings import TrainConfig, leaves, read_settings, updated
 from model.yolov3 import NECKS
@@ -77,10 +77,23 @@ def changes_of(args: argparse.Namespace) -> dict[str, Any]:
     return changes
 
 
-def settings_of(args: argparse.Namespace) -> TrainConfig:
-    """Defaults, over them the YAML of --config, over it the flags; SettingsError."""
-    config = updated(TrainConfig(), read_settings(args.config)) if args.config else TrainConfig()
-    return updated(config, changes_of(args))
+def settings_of(args: argparse.Namespace) -> list[TrainConfig]:
+    """Defaults, over them the YAML of --config, over it the flags: one for each of its steps.
+
+    ``steps`` in that YAML is a list of settings over the others there; a step that names no weights
+    starts from the best of the one before (its ``weights`` are then ""). Raises SettingsError.
+    """
+    shared = read_settings(args.config) if args.config else {}
+    steps = shared.pop("steps", [{}])
+    if not (isinstance(steps, list) and steps and all(isinstance(s, dict) for s in steps)):
+        raise SettingsError(f"{args.config}: steps must be a list of mappings of settings")
+    configs = []
+    for number, step in enumerate(steps):
+        config = updated(TrainConfig(), {"weights": ""} if number else {})
+        for layer in (shared, step, changes_of(args)):
+            config = updated(config, layer)
+        configs.append(config)
+    return configs
 
 
 def read_run(folder: Path) -> TrainConfig:

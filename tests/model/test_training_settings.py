@@ -5,7 +5,7 @@ import yaml
 
 from model.cli import SettingsError
 from model.loss import LOSS_PRESETS, LossConfig
-from model.train import main, parser, plan
+from model.train import best_weights, main, parser, plan
 from model.training.settings import TrainConfig, settled, updated, write_settings
 from tests.model.helpers import SAMPLE
 
@@ -13,7 +13,8 @@ DATA = str(SAMPLE / "data.yaml")
 
 
 def planned(*arguments):
-    return plan(parser().parse_args(["--data", DATA, *arguments]))[0]
+    [(config, _)] = plan(parser().parse_args(["--data", DATA, *arguments]))
+    return config
 
 
 def test_without_any_flag_a_run_has_the_defaults():
@@ -35,6 +36,27 @@ def test_flags_win_over_yaml_and_yaml_over_defaults(tmp_path):
     assert (config.epochs, config.lr, config.batch) == (7, 0.5, TrainConfig().batch)
     assert config.loss == replace(LOSS_PRESETS["original"], box=3, classes=4)
     assert (config.augment.mosaic, config.augment.mixup) == (0.5, 0.1)
+
+
+def test_a_recipe_of_several_steps_starts_each_from_the_best_of_the_one_before(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("lr: 1e-2\nsteps:\n- {image_size: 320}\n- {epochs: 3}\n- {weights: imagenet}")
+    args = parser().parse_args(
+        ["--data", DATA, "--config", str(path), "--name", "r", "--batch", "4"]
+    )
+    configs, folders = zip(*plan(args), strict=True)
+    assert [folder.name for folder in folders] == ["step1", "step2", "step3"]
+    assert [c.weights for c in configs] == ["imagenet", str(best_weights(folders[0])), "imagenet"]
+    assert [(c.image_size, c.epochs) for c in configs] == [(320, 30), (416, 3), (416, 30)]
+    assert {(c.lr, c.batch) for c in configs} == {(0.01, 4)}
+
+
+@pytest.mark.parametrize("steps", ["3", "[]", "[lr]"])
+def test_steps_that_are_none_are_refused(steps, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"steps: {steps}")
+    with pytest.raises(SettingsError, match="list of mappings"):
+        planned("--config", str(path))
 
 
 def test_a_preset_is_changed_by_the_flags_beside_it():
