@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -153,20 +153,27 @@ class Journal:
             rows = session.scalars(select(JournalHeadRow).order_by(JournalHeadRow.lane))
             return [Head(row.lane, row.number, row.hash) for row in rows]
 
-    def records(self, lane: str | None = None) -> Iterator[Record]:
-        """Walk the records, lane by lane in order, some at a time."""
+    def records(self, lane: str | None = None, events: Collection[str] = ()) -> Iterator[Record]:
+        """Walk the records, lane by lane in order, some at a time.
+
+        events: walk only records of these; of all, when empty.
+        """
         rows: list[JournalRow] = []
         while True:
-            rows = self._rows_after(rows[-1] if rows else None, lane)
+            rows = self._rows_after(rows[-1] if rows else None, lane, events)
             if not rows:
                 return
             yield from map(_record, rows)
 
-    def _rows_after(self, row: JournalRow | None, lane: str | None) -> list[JournalRow]:
+    def _rows_after(
+        self, row: JournalRow | None, lane: str | None, events: Collection[str]
+    ) -> list[JournalRow]:
         place = tuple_(JournalRow.lane, JournalRow.number)
         wanted = select(JournalRow).order_by(JournalRow.lane, JournalRow.number)
         if lane is not None:
             wanted = wanted.where(JournalRow.lane == lane)
+        if events:
+            wanted = wanted.where(JournalRow.event.in_(events))
         if row is not None:
             wanted = wanted.where(place > tuple_(row.lane, row.number))
         with self._database.reading() as session:

@@ -56,7 +56,8 @@ class Parts:
         self.database = Database(settings.database_url)
         self.database.migrate()
         self.orders, self.users = SqlOrderStore(self.database), SqlUsers(self.database)
-        self.notes = Notes(Journal(self.database), settings.lane)
+        journal = Journal(self.database)
+        self.notes = Notes(journal, settings.lane)
         self.payments = settings.payments
         self.checkout = Checkout(
             *(settings.lane, Catalog(), self.orders),
@@ -64,7 +65,7 @@ class Parts:
             note=self.notes.note,
         )
         self.watch = StoreWatch(self.database, settings.lane, back=self.checkout.catch_up)
-        self.desk = PaymentDesk(settings.lane, self.checkout, self.orders, self.notes.note)
+        self.desk = PaymentDesk(settings.lane, self.checkout, self.orders, journal, self.notes.note)
         self.portone = PortOne(self.payments.portone) if self.payments.portone else None
         self.prices = PriceWatcher(settings.prices, self._take_prices)
         self.detector, self._no_detector = load_or_say_why(load, settings)

@@ -12,7 +12,8 @@ from app.shop.payment import ByClerk, ByTransfer, Cash, Proof, methods_by_name
 from app.store.database import Database
 from app.store.journal import Journal
 from app.store.orders import SqlOrderStore
-from app.store.payments.desk import PaymentDesk, Told
+from app.store.payments.desk import PaymentDesk
+from app.store.payments.owed import Told
 from tests.shop.fakes import CATALOG
 from tests.store.selling import at_once
 
@@ -28,10 +29,16 @@ class Shop:
         methods = methods_by_name(ByClerk(), Cash(), ByTransfer("qr", valid_for))
         self.checkout = Checkout("1", CATALOG, self.orders, methods=methods)
         self.notes: list[tuple[str, str]] = []
-        self.desk = PaymentDesk("1", self.checkout, self.orders, self.note)
+        self.desk = self.new_desk()
+
+    def new_desk(self, lane: str = "1") -> PaymentDesk:
+        return PaymentDesk(lane, self.checkout, self.orders, self.journal, self.note)
 
     def note(self, actor: str, event: str, details: object) -> None:
         self.notes.append((actor, event))
+
+    def events(self) -> list[tuple[str, str]]:
+        return [(record.actor, record.event) for record in self.journal.records("1")]
 
     def wait(self, key: str = "key", method: str = "qr") -> Order:
         self.checkout.add_item("pear", 2)
@@ -223,7 +230,7 @@ def test_money_for_no_order_is_in_the_journal(shop):
 def test_another_lanes_order_is_not_ours(shop):
     order = shop.wait()
     with pytest.raises(OrderNotFound):
-        PaymentDesk("2", shop.checkout, shop.orders, shop.note).take(told(order))
+        shop.new_desk("2").take(told(order))
     assert shop.orders.get(order.id).status is OrderStatus.AWAITING_PAYMENT
 
 
@@ -251,7 +258,38 @@ def test_what_must_go_back_is_owed_until_somebody_gave_it(shop):
 
     assert shop.desk.owed() == []
     assert told_times == [1, 0]
-    assert shop.notes == [("kim", "payment_given_back")]
+    assert shop.events()[-1] == ("kim", "payment_given_back")
+    shop.desk.given_back(wrong, "lee")
+    assert shop.events()[-1] == ("kim", "payment_given_back")
+
+
+def test_what_must_go_back_outlasts_a_restart(shop):
+    order = shop.wait()
+    wrong, stray = told(order, "evt-1", amount_minor=1), told(order, "evt-2", order_number="none")
+    shop.desk.take(wrong)
+    with pytest.raises(OrderNotFound):
+        shop.desk.take(stray)
+
+    assert shop.new_desk().owed() == [wrong, stray]
+    assert shop.new_desk("2").owed() == []
+
+    shop.new_desk().given_back(stray, "kim")
+    restarted = shop.new_desk()
+    with pytest.raises(OrderNotFound):
+        restarted.take(stray)  # it comes again: it went back all the same
+    assert restarted.owed() == [wrong]
+    assert shop.sound()
+
+
+def test_money_is_not_answered_for_before_it_is_written_down(shop, monkeypatch):
+    order = shop.wait()
+    with monkeypatch.context() as broken:
+        broken.setattr(shop.journal, "record", lambda *_: unavailable())
+        with pytest.raises(StoreUnavailable):
+            shop.desk.take(told(order, amount_minor=1))
+
+    assert shop.desk.take(told(order, amount_minor=1)).verdict == "differs"
+    assert len(shop.desk.owed()) == 1
 
 
 def unavailable() -> None:

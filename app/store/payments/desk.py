@@ -7,7 +7,6 @@ the journal alone. A message that comes again changes nothing.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -16,33 +15,14 @@ from app.errors import IllegalTransition, InvalidPayment, OrderNotFound
 from app.shop.checkout import Checkout
 from app.shop.order import Order
 from app.shop.payment import Payment, Proof, failed
+from app.store.journal import Journal
 from app.store.orders import SqlOrderStore
+from app.store.payments.owed import OwedMoney, Told
 
 log = logging.getLogger("checkout.payments")
 Note = Callable[[str, str, Mapping[str, object]], None]
 
 GIVE_BACK = "Give the money back."
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a provider says about one payment.
-
-    event: the message's own number, 1 to 100 characters, new for each. paid: whether money came;
-    otherwise ``reason`` says why not. amount_minor: minor units of ``currency``. reference: the
-    provider's number of the payment, "" for none. method: the way to pay that it belongs to. by:
-    who tells it, as the records name him.
-    """
-
-    event: str
-    order_number: str
-    amount_minor: int
-    currency: str
-    paid: bool
-    method: str
-    by: str
-    reference: str = ""
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +47,20 @@ class Taken:
 class PaymentDesk:
     """Where providers' messages about one lane's orders arrive. Safe from any thread."""
 
-    def __init__(self, lane: str, checkout: Checkout, orders: SqlOrderStore, note: Note) -> None:
-        """note: takes down (actor, event, details); must neither wait nor raise."""
+    def __init__(
+        self,
+        lane: str,
+        checkout: Checkout,
+        orders: SqlOrderStore,
+        journal: Journal,
+        note: Note,
+    ) -> None:
+        """note: takes down (actor, event, details); must neither wait nor raise.
+
+        Raises StoreUnavailable.
+        """
         self._lane, self._checkout, self._orders, self._note = lane, checkout, orders, note
-        self._lock = threading.Lock()
-        self._owed: dict[str, Told] = {}
+        self._owed = OwedMoney(journal, lane)
         self._listeners: list[Callable[[], None]] = []
 
     def subscribe(self, listener: Callable[[], None]) -> None:
@@ -79,17 +68,13 @@ class PaymentDesk:
         self._listeners.append(listener)
 
     def owed(self) -> list[Told]:
-        """List money that came for no order and must go back, since the start, oldest first.
-
-        The journal and the orders' tries to pay have all of it, for ever.
-        """
-        with self._lock:
-            return list(self._owed.values())
+        """List money that came for no order and must go back, oldest first."""
+        return self._owed.all()
 
     def given_back(self, told: Told, actor: str) -> None:
-        """Note that the money of a message went back."""
-        self._note(actor, "payment_given_back", _details(told))
-        self._change_owed(lambda owed: owed.pop(told.event, None))
+        """Note that the money of a message went back. Raises StoreUnavailable."""
+        if self._owed.gave_back(told, actor):
+            self._tell()
 
     def take(self, told: Told) -> Taken:
         """Take a message whose sender is known to be the provider.
@@ -112,8 +97,8 @@ class PaymentDesk:
     def _order(self, told: Told) -> Order:
         order = self._orders.find(told.order_number)
         if order is None or order.lane != self._lane:
-            self._note(told.by, "payment_unclaimed", {**_details(told), "paid": told.paid})
             self._owe(told)
+            self._note(told.by, "payment_unclaimed", {**told.details(), "paid": told.paid})
             raise OrderNotFound(f"Lane {self._lane} has no order {told.order_number}.")
         return order
 
@@ -157,29 +142,17 @@ class PaymentDesk:
 
     def _keep(self, order: Order, told: Told, reason: str) -> None:
         log.warning("payment_not_taken number=%s reason=%r", order.number, reason)
+        self._owe(told)  # first: a message that is known is not looked at again
         about = (told.method, told.amount_minor, reason, told.reference, told.by, told.event)
         self._orders.note_failed(order.id or 0, failed(*about))
-        self._owe(told)
 
     def _owe(self, told: Told) -> None:
-        if told.paid:
-            self._change_owed(lambda owed: owed.setdefault(told.event, told))
+        if told.paid and self._owed.add(told):
+            self._tell()
 
-    def _change_owed(self, change: Callable[[dict[str, Told]], object]) -> None:
-        with self._lock:
-            change(self._owed)
+    def _tell(self) -> None:
         for listener in self._listeners:
             listener()
-
-
-def _details(told: Told) -> dict[str, object]:
-    return {
-        "order": told.order_number,
-        "amount_minor": told.amount_minor,
-        "currency": told.currency,
-        "provider_reference": told.reference,
-        "provider_event": told.event,
-    }
 
 
 def _verdict_of(known: Payment, told: Told) -> Literal["paid", "noted", "late"]:

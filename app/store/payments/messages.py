@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 
 from app.errors import BadSignature, InvalidInput
-from app.store.payments.desk import Told
+from app.store.payments.owed import Told
 
 TIME_HEADER = "Checkout-Timestamp"
 SIGNATURE_HEADER = "Checkout-Signature"

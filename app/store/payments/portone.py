@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from app.errors import BadSignature, InvalidInput, ProviderUnavailable, SettingsError
 from app.payment_settings import PortOneSettings
 from app.shop.order import Order
-from app.store.payments.desk import Told
+from app.store.payments.owed import Told
 
 if TYPE_CHECKING:
     from portone_server_sdk.payment import FailedPayment, PaidPayment

@@ -1,0 +1,101 @@
+"""Money that a provider took and no order could: it must go back, and no restart forgets it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+
+from app.store.journal import Journal, Record
+
+OWED, GIVEN_BACK = "payment_owed", "payment_given_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a provider says about one payment.
+
+    event: the message's own number, 1 to 100 characters, new for each. paid: whether money came;
+    otherwise ``reason`` says why not. amount_minor: minor units of ``currency``. reference: the
+    provider's number of the payment, "" for none. method: the way to pay that it belongs to. by:
+    who tells it, as the records name him.
+    """
+
+    event: str
+    order_number: str
+    amount_minor: int
+    currency: str
+    paid: bool
+    method: str
+    by: str
+    reference: str = ""
+    reason: str = ""
+
+    def details(self) -> dict[str, object]:
+        """The values as the journal keeps them."""
+        return {
+            "order": self.order_number,
+            "amount_minor": self.amount_minor,
+            "currency": self.currency,
+            "method": self.method,
+            "provider_reference": self.reference,
+            "provider_event": self.event,
+        }
+
+
+class OwedMoney:
+    """What one lane owes, as its journal says. Safe from any thread."""
+
+    def __init__(self, journal: Journal, lane: str) -> None:
+        """Read what is owed from the journal. Raises StoreUnavailable."""
+        self._journal, self._lane = journal, lane
+        self._lock = threading.Lock()
+        self._owed: dict[str, Told] = {}
+        self._settled: set[str] = set()
+        for record in journal.records(lane, (OWED, GIVEN_BACK)):
+            told = _told(record)
+            if record.event == OWED:
+                self._owed[told.event] = told
+            else:
+                self._settle(told)
+
+    def all(self) -> list[Told]:
+        """List what is owed, oldest first."""
+        with self._lock:
+            return list(self._owed.values())
+
+    def add(self, told: Told) -> bool:
+        """Write down that this money must go back; whether that is new. StoreUnavailable."""
+        with self._lock:
+            if told.event in self._owed or told.event in self._settled:
+                return False
+            self._journal.record(self._lane, told.by, OWED, told.details())
+            self._owed[told.event] = told
+            return True
+
+    def gave_back(self, told: Told, actor: str) -> bool:
+        """Write down that this money went back; whether that is new. StoreUnavailable."""
+        with self._lock:
+            if told.event in self._settled:
+                return False
+            self._journal.record(self._lane, actor, GIVEN_BACK, told.details())
+            self._settle(told)
+            return True
+
+    def _settle(self, told: Told) -> None:
+        self._owed.pop(told.event, None)
+        self._settled.add(told.event)
+
+
+def _told(record: Record) -> Told:
+    details = json.loads(record.details)
+    return Told(
+        event=details["provider_event"],
+        order_number=details["order"],
+        amount_minor=details["amount_minor"],
+        currency=details["currency"],
+        paid=True,
+        method=details.get("method", ""),  # records of version 0.2.0 lack it
+        by=record.actor,
+        reference=details["provider_reference"],
+    )
