@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from model.data.dataset import data_hash, read_config, read_split
+from model.data.dataset import data_hash, leave_out, read_config, read_split
 from model.data.library import load_library
 from model.data.trainset import TrainSet, collate, one_thread
 from model.loss import NonFiniteLoss, YoloLoss
@@ -75,6 +75,8 @@ class Trainer:
         config, data = self.config, read_config(Path(self.config.data))
         self.names = data.names
         samples, val = (read_split(data, name, config.bad) for name in ("train", "val"))
+        if config.without:
+            samples = leave_out(samples, Path(config.without))
         chance = np.random.default_rng(config.seed)
         kept = chance.permutation(len(samples))[: math.ceil(len(samples) * config.share)]
         samples = [samples[i] for i in sorted(kept)]

@@ -168,6 +168,20 @@ def read_split(config: DataConfig, split: str, bad: str = "refuse") -> list[Labe
     return samples
 
 
+def leave_out(samples: Sequence[Labelled], listing: Path) -> list[Labelled]:
+    """The samples without those that a text file names, one a line; after ``#`` is a comment.
+
+    A name is a picture's file name, its ending left away. Raises DataError for one that no sample
+    has: the list is then of other data.
+    """
+    lines = (line.partition("#")[0].strip() for line in read_text(listing).splitlines())
+    names = {line for line in lines if line}
+    unknown = names - {sample.path.stem for sample in samples}
+    if unknown:
+        raise DataError(f"{listing}: no picture is called {min(unknown)}; is it of other data?")
+    return [sample for sample in samples if sample.path.stem not in names]
+
+
 def unreadable(path: Path) -> Problem:
     """The problem of a file that is no picture."""
     return Problem(path, 0, "unreadable picture", "not a readable picture; remove or replace it")

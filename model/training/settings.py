@@ -32,6 +32,7 @@ class TrainConfig:
     bad: Literal["refuse", "skip"] = setting(
         "refuse", "what to do about a picture that cannot be learnt from: stop, or leave it out"
     )
+    without: str = setting("", "text file that names training pictures to leave out, one a line")
     weights: str = setting(
         "imagenet",
         "what to start from: imagenet, random (the trunk then learns from the beginning, at the "

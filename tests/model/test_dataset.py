@@ -16,6 +16,7 @@ from model.data.dataset import (
     Labelled,
     data_hash,
     label_path,
+    leave_out,
     list_pictures,
     read_config,
     read_picture,
@@ -342,3 +343,19 @@ def test_labels_and_names_that_are_written_are_read_again(tmp_path):
     config = read_config(write_config(tmp_path, ("사과", "배"), {"train": "images"}))
     assert config.names == ("사과", "배")
     assert (read_split(config, "train")[0].boxes == boxes).all()
+
+
+def test_pictures_that_a_list_names_are_left_out(tmp_path):
+    samples = [Labelled(tmp_path / f"{name}.jpg", np.zeros((0, 5))) for name in ("a", "b", "c")]
+    listing = tmp_path / "left_out.txt"
+    listing.write_text("# wrong labels\nb  # no box\n\n c\n")
+    assert [sample.path.stem for sample in leave_out(samples, listing)] == ["a"]
+
+
+@pytest.mark.parametrize("text", ["a\nz", None])
+def test_a_list_of_other_pictures_or_none_is_refused(text, tmp_path):
+    listing = tmp_path / "left_out.txt"
+    if text is not None:
+        listing.write_text(text)
+    with pytest.raises(DataError, match=r"left_out\.txt"):
+        leave_out([Labelled(tmp_path / "a.jpg", np.zeros((0, 5)))], listing)
