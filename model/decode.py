@@ -9,6 +9,7 @@ import numpy as np
 
 from model.anchors import strides_of
 from model.boxes import Letterbox
+from model.calibration import Calibration
 from model.detector import Detection
 
 NMS_IOU = 0.45  # the original project's choice
@@ -111,15 +112,23 @@ def to_detections(
     names: Sequence[str],
     confidence: float,
     class_score: str = "softmax",
+    calibration: Calibration | None = None,
 ) -> list[Detection]:
-    """Raw maps of one picture to detections in that picture's pixels, best score first."""
-    boxes, scores, class_ids = decode(maps, anchors, letterbox.size, confidence, class_score)
+    """Raw maps of one picture to detections in that picture's pixels, best score first.
+
+    confidence: the lowest score, a calibrated one if there is a calibration, that is returned.
+    """
+    least = calibration.least_raw(confidence) if calibration else confidence
+    boxes, scores, class_ids = decode(maps, anchors, letterbox.size, least, class_score)
     kept = suppress(boxes, scores, class_ids)
-    boxes = letterbox.to_picture(boxes[kept])
+    boxes, scores, class_ids = letterbox.to_picture(boxes[kept]), scores[kept], class_ids[kept]
+    if calibration:  # it keeps the order within a class, all that suppress looks at
+        scores = calibration.apply(scores, class_ids)
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] >= confidence]
+        boxes, scores, class_ids = boxes[order], scores[order], class_ids[order]
     return [
         Detection(names[class_id], float(score), (float(x1), float(y1), float(x2), float(y2)))
-        for (x1, y1, x2, y2), score, class_id in zip(
-            boxes, scores[kept], class_ids[kept], strict=True
-        )
+        for (x1, y1, x2, y2), score, class_id in zip(boxes, scores, class_ids, strict=True)
         if x2 > x1 and y2 > y1
     ]

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from model.backbones import BACKBONES
+from model.calibration import Calibration
 from model.decode import CLASS_SCORES
 from model.yolov3 import ANCHORS_PER_SCALE, NECKS, YoloV3
 
@@ -31,7 +32,8 @@ class WeightsInfo:
     normalisation in [0, 1]. confidence: the threshold fixed before reporting, in (0, 1). data_hash:
     SHA-256 of the names and sizes of the training files. metrics: what was measured on the
     validation split. class_score: "softmax" where classes exclude each other, "sigmoid" where each
-    was trained on its own. ValueError when it describes no detector.
+    was trained on its own. calibration: what makes a score a probability; None leaves it as it is.
+    ValueError when it describes no detector.
     """
 
     names: tuple[str, ...]
@@ -45,6 +47,7 @@ class WeightsInfo:
     data_hash: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     class_score: str = "softmax"
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES or self.neck not in NECKS:
@@ -60,6 +63,8 @@ class WeightsInfo:
         shape = len(NECKS[self.neck][0]), ANCHORS_PER_SCALE, 2
         if self.anchor_array.shape != shape or not _positive(self.anchor_array):
             raise ValueError(f"the {self.neck} neck needs {shape[0]} scales of 3 anchors over 0")
+        if self.calibration and len(self.calibration.slopes) != len(self.names):
+            raise ValueError("its calibration needs a line for each class")
         if len(self.mean) != 3 or len(self.std) != 3 or not _positive(np.array(self.std)):
             raise ValueError("mean and std need three numbers, std over 0")
 
@@ -84,6 +89,17 @@ def save_weights(path: Path, model: YoloV3, info: WeightsInfo, half: bool = Fals
         if not name.endswith("num_batches_tracked")
     }
     path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, tensors, info)
+
+
+def describe(path: Path, info: WeightsInfo) -> None:
+    """Give a weights file another description; its tensors stay as they are."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    _write(path, tensors, info)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], info: WeightsInfo) -> None:
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {"format": FORMAT, "info": json.dumps(asdict(info))})
     partial.chmod(0o644)  # the service may run as another user
@@ -103,6 +119,9 @@ def read_info(path: Path) -> WeightsInfo:
         raw["names"] = tuple(raw["names"])
         raw["anchors"] = tuple(tuple(tuple(size) for size in scale) for scale in raw["anchors"])
         raw["mean"], raw["std"] = tuple(raw["mean"]), tuple(raw["std"])
+        if raw.get("calibration"):
+            lines = raw["calibration"]
+            raw["calibration"] = Calibration(tuple(lines["slopes"]), tuple(lines["shifts"]))
         return WeightsInfo(**raw)
     except (OSError, SafetensorError) as error:
         raise WeightsError(

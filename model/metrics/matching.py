@@ -168,13 +168,10 @@ def reliability(
 ) -> Reliability:
     """Compare the scores of the boxes that would count at a low confidence with their truth.
 
-    A box is right when its name is and it meets its true box at IoU 0.5. Nothing found: ece nan.
-    Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017).
+    Nothing found: ece nan. Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML
+    2017).
     """
-    kept = [one_per_fruit(r.found_xyxy, r.found_score, confidence) for r in results]
-    rows = list(zip(results, kept, strict=True))
-    score = np.concatenate([np.zeros(0, np.float32), *(r.found_score[k] for r, k in rows)])
-    right = np.concatenate([np.zeros(0), *(right_boxes(r)[k] for r, k in rows)])
+    score, _, right = named_boxes(results, confidence)
     index = np.minimum((score * bins).astype(int), bins - 1)
     boxes = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
@@ -182,3 +179,19 @@ def reliability(
         accuracy = np.bincount(index, right, bins) / boxes
         ece = np.nansum(boxes * np.abs(accuracy - mean)) / boxes.sum()
     return Reliability(boxes, mean, accuracy, float(ece))
+
+
+def named_boxes(
+    results: Sequence[PictureResult], confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The boxes that would count at a confidence: score (K,), class id (K,), right (K,) bool.
+
+    A box is right when its name is and it meets its true box at IoU 0.5.
+    """
+    kept = [one_per_fruit(r.found_xyxy, r.found_score, confidence) for r in results]
+    rows = list(zip(results, kept, strict=True))
+    return (
+        np.concatenate([np.zeros(0, np.float32), *(r.found_score[k] for r, k in rows)]),
+        np.concatenate([np.zeros(0, int), *(r.found_class[k] for r, k in rows)]),
+        np.concatenate([np.zeros(0, bool), *(right_boxes(r)[k] for r, k in rows)]),
+    )

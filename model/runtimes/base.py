@@ -29,6 +29,7 @@ class BaseDetector(ABC):
         self.names = info.names
         self.confidence = info.confidence
         self.image_size = info.image_size
+        self.calibration = info.calibration
         self._anchors = info.anchor_array
 
     @abstractmethod
@@ -48,8 +49,8 @@ class BaseDetector(ABC):
         self, maps: Sequence[np.ndarray], fit: Letterbox, confidence: float
     ) -> list[Detection]:
         """Raw maps to detections in the picture's pixels, best score first."""
-        score = self.info.class_score
-        return to_detections(maps, self._anchors, fit, self.names, confidence, score)
+        how = self.info.class_score, self.calibration
+        return to_detections(maps, self._anchors, fit, self.names, confidence, *how)
 
 
 def load_fused(weights: Path) -> tuple[YoloV3, WeightsInfo]:

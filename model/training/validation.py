@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +21,24 @@ class Validation:
     """Fixed pictures; with a folder of cut-outs also scenes of fruit that training never shows."""
 
     def __init__(
-        self, samples: list[Labelled], names: Sequence[str], scenes: str, count: int
+        self,
+        samples: list[Labelled],
+        names: Sequence[str],
+        scenes: str,
+        count: int,
+        split: str = "val",
     ) -> None:
         self.samples = samples
         self.scenes: list[tuple[np.ndarray, np.ndarray]] = []
         if scenes and count:
-            library = load_library(Path(scenes), tuple(names), "val")
+            library = load_library(Path(scenes), tuple(names), split)
             rng = np.random.default_rng(SCENE_SEED)
             self.scenes = [compose(library, SceneConfig(), rng, 640, 480) for _ in range(count)]
+
+    def pictures(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The photographs, then the scenes, each with its boxes as model.evaluate takes them."""
+        yield from from_files(self.samples)
+        yield from self.scenes
 
     def scores(self, weights: Path) -> dict[str, float]:
         """map50, map and cacc of a weights file as it will be used, in [0, 1].
