@@ -71,7 +71,7 @@ class VersionConflict(CheckoutError):
 
 class CannotPay(CheckoutError):
     """A cart that must not become money; ``code`` says why: ``cart_empty``, ``unpriced``,
-    ``not_settled`` or ``camera_down``."""
+    ``unsure``, ``not_settled`` or ``camera_down``."""
 
     http_status = 409
 

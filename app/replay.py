@@ -43,14 +43,14 @@ def replay(source: Source, detector: Detector, every: int = 1) -> Iterator[Row]:
 
     Raises SourceError when the source cannot be read on.
     """
-    config = SettleConfig(detector.confidence)
+    config = SettleConfig.of(detector)
     settler = Settler(config)
     last_image, detections = None, list[Detection]()
     for frame, (image, t_s) in enumerate(iter(source.read, None)):
         if frame % every:
             continue
         if image is not last_image:  # a folder shows the same picture for a while
-            last_image, detections = image, detector.detect(image, config.keep_score)
+            last_image, detections = image, detector.detect(image, config.name_score)
         height, width = image.shape[:2]
         scene = settler.update(detections, t_s, width, height)
         yield Row(frame, round(t_s, 3), scene.settled, dict(scene.counts))

@@ -32,6 +32,11 @@ class Detector(Protocol):
     image_size: int  # side of the square network input, pixels
     runtime: str  # "torch" or "openvino"
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether a score is the chance that the box and its name are right."""
+        ...
+
     def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
         """Find the fruit in one picture.
 

@@ -48,6 +48,7 @@ function showCart(cart) {
     if (list.children[at] !== row) list.insertBefore(row, list.children[at] || null);
   });
   known.forEach((row) => removeRow(row, list));
+  showQuestions(cart.unsure);
   byId("empty").hidden = cart.lines.length > 0;
   if (!cart.lines.length) byId("expired").hidden = true; // the next customer begins afresh
   page.dataset.status = cart.status;
@@ -60,6 +61,30 @@ function showCart(cart) {
 
 function newRow() {
   return byId("line-template").content.firstElementChild.cloneNode(true);
+}
+
+let asked = null; // what is asked now: a question is not drawn anew under a finger
+function showQuestions(questions) {
+  if (asked === (asked = JSON.stringify(questions))) return;
+  const focused = document.activeElement?.closest(".question")?.dataset.fruit;
+  byId("questions").replaceChildren(...questions.map(newQuestion));
+  byId("questions").hidden = questions.length === 0;
+  if (focused) (byId("questions").querySelector(`[data-fruit="${focused}"] button`) || byId("open-adder")).focus();
+}
+
+function newQuestion(question) {
+  const row = byId("question-template").content.firstElementChild.cloneNode(true);
+  row.dataset.fruit = row.querySelector("[name=fruit]").value = question.fruit;
+  row.querySelector("[data-field=name]").textContent = question.choices[0].name;
+  const button = row.querySelector("button");
+  button.replaceWith(...question.choices.map((choice) => {
+    const one = button.cloneNode(true);
+    [one.value, one.dataset.name] = [choice.key, choice.name];
+    one.querySelector("img").src = choice.picture;
+    one.querySelector("span").textContent = choice.name;
+    return one;
+  }));
+  return row;
 }
 
 function removeRow(row, list) {
@@ -163,6 +188,7 @@ const asks = {
   change_line: (form, button) => "remove" in button.dataset
     ? ["remove_line", { id: form.elements.id.value }]
     : ["change_line", { id: form.elements.id.value, quantity: Number(button.value) }],
+  name_fruit: (form, button) => ["name_fruit", { fruit: Number(form.elements.fruit.value), key: button.value }],
   pay: (form) => ["pay", {
     cart_version: Number(byId("cart-version").value),
     method: form.elements.method.value,
@@ -195,6 +221,7 @@ function answered(name, late, answer, button) {
     byId("adder").hidePopover?.();
     tell(texts.added.replace("{name}", button.dataset.name));
   }
+  if (name === "name_fruit") tell(texts.named.replace("{name}", button.dataset.name));
   if (name === "more_time") tell(texts.extended);
   if (name === "call_staff") {
     byId("called").hidden = false;

@@ -59,11 +59,36 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A fruit that the camera cannot name for sure.
+
+    fruit: its number. choices: keys that it may be, likeliest first; it counts as the first until
+    somebody tells.
+    """
+
+    fruit: int
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A doubt as screens show it.
+
+    line_id: the line that the fruit counts in. choices: one fruit of each kind that it may be.
+    """
+
+    fruit: int
+    line_id: str
+    choices: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CartSnapshot:
     """The basket at one version, as every screen shows it.
 
-    total: minor units, the sum of the priced lines. unpriced: keys that block payment.
-    order_id: the order being paid or paid, None while open.
+    total: minor units, the sum of the priced lines. unpriced: keys that block payment. order_id:
+    the order being paid or paid, None while open. questions: fruits that somebody has to name
+    before they can be paid.
     """
 
     lane: str
@@ -74,6 +99,7 @@ class CartSnapshot:
     lines: tuple[Line, ...]
     unpriced: tuple[str, ...]
     order_id: int | None = None
+    questions: tuple[Question, ...] = ()
 
     def quantity(self, line_id: str) -> int:
         """How many fruits a line has; 0 when it is not there."""
@@ -147,8 +173,9 @@ class Cart:
 
     counts: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, Words] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
 
-    def see(self, counts: Mapping[str, int], settled: bool) -> Cart:
+    def see(self, counts: Mapping[str, int], settled: bool, doubts: tuple[Doubt, ...] = ()) -> Cart:
         """Replace what the camera sees; counts of 0 or less mean none."""
         counts = {key: count for key, count in counts.items() if count > 0}
         words = dict(self.words)
@@ -156,7 +183,19 @@ class Cart:
             words = {key: word.follow(counts.get(key, 0)) for key, word in words.items()}
         if settled and not counts:
             words = {key: word.without_down() for key, word in words.items()}
-        return Cart(counts, words)
+        return Cart(counts, words, doubts)
+
+    def doubt(self, fruit: object, key: object) -> Doubt:
+        """Find the doubt about a fruit that ``key`` would end.
+
+        Raises LineNotFound when that fruit is not in doubt, UnknownItem for another name.
+        """
+        for doubt in self.doubts:
+            if doubt.fruit == fruit:
+                if key not in doubt.choices:
+                    raise UnknownItem("Choose one of the names that are offered.")
+                return doubt
+        raise LineNotFound("Nobody doubts any longer what this fruit is.")
 
     def add(self, key: str, quantity: int, catalog: Catalog) -> Cart:
         """Add fruit by hand.
@@ -205,7 +244,18 @@ class Cart:
             total=sum(line.amount for line in lines if line.amount is not None),
             lines=lines,
             unpriced=tuple(dict.fromkeys(line.key for line in lines if line.amount is None)),
+            questions=self._questions(lines, catalog),
         )
+
+    def _questions(self, lines: tuple[Line, ...], catalog: Catalog) -> tuple[Question, ...]:
+        """The doubts about fruits of the camera's lines; a line taken out by hand asks nothing."""
+        shown = {line.id for line in lines}
+        questions = []
+        for doubt in self.doubts:
+            choices = tuple(price_line(key, 1, "camera", catalog) for key in doubt.choices)
+            if choices[0].id in shown:
+                questions.append(Question(doubt.fruit, choices[0].id, choices))
+        return tuple(questions)
 
     def _of(self, key: str) -> tuple[int, Words]:
         return self.counts.get(key, 0), self.words.get(key, Words())

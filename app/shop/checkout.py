@@ -16,11 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from app.errors import (
-    CannotPay,
     CartFrozen,
     IllegalTransition,
     InvalidPayment,
@@ -28,30 +27,21 @@ from app.errors import (
     StoreUnavailable,
     VersionConflict,
 )
-from app.shop.cart import Cart, CartSnapshot
+from app.shop import payable
+from app.shop.cart import Cart, CartSnapshot, Doubt
 from app.shop.catalog import Catalog
-from app.shop.listeners import Listeners
-from app.shop.order import Order, OrderStatus, OrderStore, order_from
+from app.shop.listeners import Listeners, Note, keep_no_note
+from app.shop.order import Order, OrderStatus, OrderStore, log_move, order_from, utc_now
 from app.shop.payment import STANDARD_METHODS, Methods, Proof, check_request
 
 CameraState = Literal["ok", "stale", "down"]
 Subscriber = Callable[[CartSnapshot, Order | None], None]
-Note = Callable[[str, str, Mapping[str, object]], None]
 
 ABANDONED_AFTER_S = 120.0  # an empty, untouched counter: the next customer starts afresh
 PAID_SHOWN_S = 4.0  # time to read the order number, even when the counter is empty already
 EXPIRY_RETRY_S = 1.0  # how soon an expiry that the store refused is tried again
 
 log = logging.getLogger("checkout.shop")
-
-
-def utc_now() -> datetime:
-    """The moment now, in UTC."""
-    return datetime.now(UTC)
-
-
-def keep_no_note(_actor: str, _event: str, _details: Mapping[str, object]) -> None:
-    """Where no journal is kept."""
 
 
 class Checkout:
@@ -83,6 +73,7 @@ class Checkout:
         self._settled = False
         self._order: Order | None = None
         self._emptied = False
+        self._names: dict[int, str] = {}
         self._paid_at_s = self._busy_at_s = clock()
         self._expiry_from_s = 0.0
         # Calendar ms: a version seen before a restart never fits another basket by chance.
@@ -100,18 +91,22 @@ class Checkout:
 
     # What the camera and the price sheet say
 
-    def see(self, counts: Mapping[str, int], settled: bool) -> CartSnapshot:
+    def see(
+        self, counts: Mapping[str, int], settled: bool, doubts: tuple[Doubt, ...] = ()
+    ) -> CartSnapshot:
         """Take the settled counts of one frame; ``settled`` False while the scene is not at rest.
 
-        Cheap when nothing changed. Without a working camera no scene is at rest. An empty counter
-        at rest ends a paid sale, once it was shown for ``PAID_SHOWN_S``, and, after
-        ``ABANDONED_AFTER_S`` untouched, also the corrections that somebody left behind.
+        doubts: fruits among them that somebody has to name. Cheap when nothing changed. Without a
+        working camera no scene is at rest. An empty counter at rest ends a paid sale, once it was
+        shown for ``PAID_SHOWN_S``, and, after ``ABANDONED_AFTER_S`` untouched, also the
+        corrections that somebody left behind.
         """
         with self._changing():
             settled = settled and self._camera == "ok"
-            if settled != self._settled or counts != self._cart.counts:
+            known = self._settled, self._cart.counts, self._cart.doubts
+            if (settled, counts, doubts) != known:
                 self._settled = settled
-                self._cart = self._cart.see(counts, settled)
+                self._cart = self._cart.see(counts, settled, doubts)
             self._watch_counter()
             self._refresh()
             return self._snapshot
@@ -152,10 +147,32 @@ class Checkout:
         """Take a line out of the basket. Raises CartFrozen, LineNotFound."""
         return self.change_line(line_id, 0, actor)
 
+    def name_fruit(self, fruit: int, key: str, actor: str = "customer") -> CartSnapshot:
+        """Tell what a fruit in doubt is; the basket follows with the next frame (``take_names``).
+
+        Raises CartFrozen, LineNotFound when it is not in doubt, UnknownItem for another name than
+        those offered.
+        """
+        with self._changing():
+            self._check_open()
+            counted_as = self._cart.doubt(fruit, key).choices[0]
+            self._names[fruit], self._busy_at_s = key, self._clock()
+            self._note(actor, "fruit_named", {"fruit": fruit, "from": counted_as, "to": key})
+            return self._snapshot
+
+    def take_names(self) -> Mapping[int, str]:
+        """Hand over, once, what people said that fruits are: keys by fruit."""
+        with self._lock:
+            names, self._names = self._names, {}
+            return names
+
+    def _check_open(self) -> None:
+        if self._order is not None:
+            raise CartFrozen("The basket is being paid: cancel the payment to change it.")
+
     def _edit(self, line_id: str, change: Callable[[Cart], Cart], actor: str) -> CartSnapshot:
         with self._changing():
-            if self._order is not None:
-                raise CartFrozen("The basket is being paid: cancel the payment to change it.")
+            self._check_open()
             before = self._snapshot.quantity(line_id)
             self._cart = change(self._cart)
             self._busy_at_s = self._clock()
@@ -287,15 +304,7 @@ class Checkout:
             raise CartFrozen("This basket is already being paid.")
         if cart_version != seen.version:
             raise VersionConflict("The basket has changed: look at it again, then pay.")
-        if not seen.lines:
-            raise CannotPay("cart_empty", "The basket is empty.")
-        if seen.unpriced:
-            raise CannotPay("unpriced", "An item has no price: ask the clerk.")
-        if self._camera != "ok":
-            if any(line.source == "camera" for line in seen.lines):
-                raise CannotPay("camera_down", "The camera does not answer: ask the clerk.")
-        elif not self._settled:
-            raise CannotPay("not_settled", "Wait until the fruit lies still.")
+        payable.check(seen, self._camera == "ok", self._settled)
 
     def _finish(
         self, order_id: int, status: OrderStatus, finish: Callable[[Order], Order]
@@ -389,11 +398,3 @@ class Checkout:
                 yield
         finally:
             self._listeners.deliver()
-
-
-def log_move(order: Order) -> None:
-    """Log one line for an order that has just reached its status."""
-    log.info(
-        "order_%s number=%s total_minor=%d currency=%s by=%r",
-        *(order.status.value, order.number, order.total_minor, order.currency, order.changed_by),
-    )

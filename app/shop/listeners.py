@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 KEPT = 64  # an event holds the whole state, so a slow listener may miss old ones
 
 Event = TypeVar("Event")
+Note = Callable[[str, str, Mapping[str, object]], None]  # actor, event, details
 log = logging.getLogger("checkout.shop")
 
 
@@ -50,3 +51,7 @@ class Listeners(Generic[Event]):
                     log.exception("subscriber_failed")
             with self._lock:
                 self._delivering = False
+
+
+def keep_no_note(_actor: str, _event: str, _details: Mapping[str, object]) -> None:
+    """Where no journal is kept."""

@@ -6,6 +6,7 @@ OPEN → AWAITING_PAYMENT → PAID → PARTLY_REFUNDED → REFUNDED
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,8 @@ from app.shop.cart import Cart, CartSnapshot, Line, Source, Status, Words
 from app.shop.catalog import Catalog, name_in
 from app.shop.payment import Payment, PaymentMethod
 from app.shop.refund import Refund, RefundRequest
+
+log = logging.getLogger("checkout.shop")
 
 
 class OrderStatus(StrEnum):
@@ -126,7 +129,7 @@ class Order:
         actor: who decided it. at: UTC, default now. Raises IllegalTransition on any move that is
         not in ``ALLOWED``, on a payment that comes too late and on an expiry that comes too early.
         """
-        at = at or datetime.now(UTC)
+        at = at or utc_now()
         paid, expired = status is OrderStatus.PAID, status is OrderStatus.EXPIRED
         in_time = self.overdue(at) is expired if paid or expired else True
         if status not in ALLOWED[self.status] or not in_time:
@@ -141,7 +144,7 @@ class Order:
 
         at: UTC, default now. Raises IllegalTransition unless it still waits and has an end.
         """
-        at = at or datetime.now(UTC)
+        at = at or utc_now()
         waits = self.status is OrderStatus.AWAITING_PAYMENT and not self.overdue(at)
         if not waits or self.expires_at is None:
             raise IllegalTransition(f"Order {self.number} cannot be given more time.")
@@ -187,7 +190,7 @@ def order_from(
     """
     if not seen.lines:
         raise ValueError("an empty basket makes no order")
-    now = at or datetime.now(UTC)
+    now = at or utc_now()
     return Order(
         lane=seen.lane,
         status=OrderStatus.AWAITING_PAYMENT,
@@ -278,3 +281,16 @@ class OrderStore(Protocol):
     def ping(self) -> None:
         """Return when the store can be written, else raise StoreUnavailable."""
         ...
+
+
+def utc_now() -> datetime:
+    """The moment now, in UTC."""
+    return datetime.now(UTC)
+
+
+def log_move(order: Order) -> None:
+    """Log one line for an order that has just reached its status."""
+    log.info(
+        "order_%s number=%s total_minor=%d currency=%s by=%r",
+        *(order.status.value, order.number, order.total_minor, order.currency, order.changed_by),
+    )

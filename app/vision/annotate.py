@@ -27,9 +27,10 @@ def annotate(
     """Draw boxes and labels on a copy of a picture.
 
     image: uint8 (H, W, 3) BGR, left as it is. tracks: boxes in pixels of the picture, clipped to
-    it. A confirmed track gets a whole box, its name and score in percent; one that is not yet
-    confirmed only thin corners. names: key → name to show (Korean too: OpenCV 5 brings the
-    letters); the key itself where absent. Without tracks: a plain copy.
+    it. A confirmed track gets a whole box, its name and score in percent, or its name and "?"
+    while it is in doubt; one that is not yet confirmed only thin corners. names: key → name to show
+    (Korean too: OpenCV 5 brings the letters); the key itself where absent. Without tracks: a plain
+    copy.
     """
     picture = image.copy()
     boxes = [(track, box) for track in tracks if (box := _clip(track.box_xyxy, image.shape))]
@@ -37,7 +38,8 @@ def annotate(
         (_draw_box if track.confirmed else _draw_corners)(picture, box, colour_of(track.key))
     for track, box in boxes:  # after all boxes, so that no line crosses a name
         if track.confirmed:
-            text = f"{names.get(track.key, track.key)} {track.score:.0%}"
+            how_sure = "?" if track.doubted else f" {track.score:.0%}"
+            text = names.get(track.key, track.key) + how_sure
             _draw_label(picture, box, text, colour_of(track.key))
     return picture
 

@@ -28,12 +28,13 @@ class Observation:
 def fuse(detections: Sequence[Detection], config: SettleConfig) -> list[Observation]:
     """Make one observation of all boxes that mean the same fruit.
 
-    Boxes below ``config.keep_score`` and boxes without area are left out. A box around several
-    separate fruits is dropped, a second or nested box of one fruit lends it its name. Returns
-    observations by falling score, whatever the order of the detections; empty for none.
+    Boxes without area are left out. A box around several separate fruits is dropped, a second or
+    nested box of one fruit lends it its name; one below ``config.keep_score`` can do no more than
+    that. Returns observations by falling score, whatever the order of the detections; empty for
+    none.
     """
     found = sorted(
-        (d for d in detections if d.score >= config.keep_score and _has_area(d.box_xyxy)),
+        (d for d in detections if d.score >= config.name_score and _has_area(d.box_xyxy)),
         key=lambda d: (-d.score, d.key, d.box_xyxy),
     )
     if not found:
@@ -46,10 +47,10 @@ def fuse(detections: Sequence[Detection], config: SettleConfig) -> list[Observat
         if _is_group(i, found, same, nested, config):
             continue
         home = next((g for g in groups if same[i, g[0]]), None)
-        if home is None:
-            groups.append([i])
-        else:
+        if home is not None:
             home.append(i)
+        elif found[i].score >= config.keep_score:
+            groups.append([i])
     return [_observe([found[i] for i in group]) for group in groups]
 
 

@@ -12,9 +12,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from app.shop.cart import Doubt
 from app.shop.checkout import Checkout
 from app.vision.annotate import annotate, encode_jpeg
 from app.vision.camera import Frame, LatestFrame
@@ -192,14 +193,17 @@ class Lane:
 
     def _process(self, frame: Frame) -> None:
         scene = self._scene = self._look(frame)
-        self._checkout.see(scene.counts, scene.settled)
+        doubts = tuple(Doubt(fruit, names) for fruit, names in scene.doubts.items())
+        self._checkout.see(scene.counts, scene.settled, doubts)
         if self._wants_frames():
             self._show(frame, scene)
 
     def _look(self, frame: Frame) -> Scene:
         detections = self._detect(frame)
         if detections is None:  # what lay there may lie there still, but nobody is sure
-            return Scene(settled=False, counts=self._scene.counts, tracks=())
+            return replace(self._scene, settled=False, tracks=())
+        for fruit, key in self._checkout.take_names().items():
+            self._settler.tell(fruit, key)
         height, width = frame.image.shape[:2]
         return self._settler.update(detections, frame.captured_at, width, height)
 
@@ -209,7 +213,7 @@ class Lane:
             return None
         began = time.monotonic()
         try:
-            detections = self._detector.detect(frame.image, self._settler.config.keep_score)
+            detections = self._detector.detect(frame.image, self._settler.config.name_score)
         except Exception:  # noqa: BLE001 - logged there; one bad frame must not end the lane
             self._count_failure()
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from app.vision.fuse import Observation, fuse
@@ -28,6 +28,7 @@ class TrackView:
 
     id: never used twice by one settler. key: the class of its history. score: its recent mean in
     [0, 1]. box_xyxy: pixels, where it was last seen. confirmed: believed to be a fruit.
+    doubted: a person is asked what it is.
     """
 
     id: int
@@ -35,6 +36,7 @@ class TrackView:
     score: float
     box_xyxy: BoxXYXY
     confirmed: bool
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,14 @@ class Scene:
 
     settled: the basket is sure at this moment. counts: fruits by key, all above 0; the last
     settled basket while it is not sure. tracks: those seen in this frame and those believed to
-    be hidden, by id.
+    be hidden, by id. doubts: the fruits of that basket that a person should name, by id, each with
+    what it is counted as and what else it may be, likeliest first.
     """
 
     settled: bool
     counts: Mapping[str, int]
     tracks: tuple[TrackView, ...]
+    doubts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Settler:
@@ -58,6 +62,7 @@ class Settler:
         self.config = config or SettleConfig()
         self._tracks: list[Track] = []
         self._counts: Mapping[str, int] = MappingProxyType({})
+        self._doubts: Mapping[int, tuple[str, ...]] = MappingProxyType({})
         self._next_id = 1
         self._last_t_s: float | None = None
         self._now_s = 0.0
@@ -67,7 +72,7 @@ class Settler:
         """Take in one frame.
 
         detections: any order, several names for one fruit allowed, scores from
-        ``config.keep_score`` up are of use. t_s: the frame's time, seconds from any start; a
+        ``config.name_score`` up are of use. t_s: the frame's time, seconds from any start; a
         time that does not advance counts as none. width, height: the frame, pixels.
         """
         step_s = self._advance(t_s)
@@ -77,11 +82,17 @@ class Settler:
         if settled:
             self._take_basket()
         views = tuple(
-            TrackView(t.id, t.key, t.score, t.box_xyxy, t.confirmed)
+            TrackView(t.id, t.key, t.score, t.box_xyxy, t.confirmed, t.counted and t.doubted)
             for t in self._tracks
             if t.confirmed or t.seen_s == self._now_s
         )
-        return Scene(settled, self._counts, views)
+        return Scene(settled, self._counts, views, self._doubts)
+
+    def tell(self, id: int, key: str) -> None:
+        """Take a person's word for what a counted fruit is; one that is gone is no matter."""
+        for track in self._tracks:
+            if track.id == id and track.counted:
+                track.tell(key)
 
     def _advance(self, t_s: float) -> float:
         """Seconds this frame adds; a gap in the pictures proves no more than ``max_step_s``."""
@@ -162,9 +173,13 @@ class Settler:
     def _take_basket(self) -> None:
         for track in self._tracks:
             track.counted = track.counted or _enters(track)
+            track.weigh(self.config)
         counts = Counter(track.key for track in self._tracks if track.counted)
         if counts != self._counts:
             self._counts = MappingProxyType(dict(sorted(counts.items())))
+        doubted = sorted((t.id, t) for t in self._tracks if t.counted and t.doubted)
+        if [(id, t.key) for id, t in doubted] != [(i, n[0]) for i, n in self._doubts.items()]:
+            self._doubts = MappingProxyType({id: t.choices(self.config) for id, t in doubted})
 
 
 def _enters(track: Track) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from model.detector import Detector
+
 KEEP_SHARE = 0.5
+SURE_SCORE = 0.6  # of three fruits that are this sure, all are right one time in five
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,13 @@ class SettleConfig:
     confidence: float = 0.4
     """Score in [0, 1] that a new fruit must reach; the detector's own stored threshold."""
 
+    sure_score: float = 0.0
+    """Mean score in [0, 1] below which a person is asked what a fruit is; for scores that are
+    chances. 0 asks only when two names are close."""
+
     # One fruit, one observation (within a frame)
+    name_score: float = 0.02
+    """Score from which a box lends a fruit its name: too low to find one, but what it may be."""
     same_iou: float = 0.5
     """Boxes overlapping this much are one fruit; touching or half-hidden fruits stay below 0.4."""
     nested_share: float = 0.85
@@ -59,6 +68,12 @@ class SettleConfig:
     """Factor by which a name must outweigh every other for a fruit to enter without waiting."""
     class_wait_s: float = 2.0
     """Longest wait for a contested name."""
+    doubt: float = 4.0
+    """Factor by which a counted fruit's name must outweigh every other, or a person is asked."""
+    doubt_over: float = 1.25
+    """How much clearer than what raised a doubt the views must be to end it."""
+    choices: int = 3
+    """Names that a person is offered: with three the right one is nearly always among them."""
     class_lead: float = 1.6
     """Factor by which another name must outweigh a counted fruit's before it is taken."""
     recall_after_s: float = 0.5
@@ -100,7 +115,12 @@ class SettleConfig:
     max_step_s: float = 0.5
     """Most time that one frame can prove, after a gap in the pictures."""
 
+    @classmethod
+    def of(cls, detector: Detector) -> SettleConfig:
+        """For a detector: its own threshold, and whether its scores can be believed as chances."""
+        return cls(detector.confidence, SURE_SCORE if detector.calibrated else 0.0)
+
     @property
     def keep_score(self) -> float:
-        """Score in [0, 1] that keeps a known fruit; ask the detector for all from here up."""
+        """Score in [0, 1] that keeps a known fruit."""
         return self.confidence * KEEP_SHARE

@@ -58,6 +58,8 @@ class Track:
     home_xyxy: BoxXYXY | None = None
     away: int = 0
     votes: dict[str, float] = field(default_factory=dict)
+    told: bool = False
+    doubted: bool = False
 
     @classmethod
     def begin(cls, id: int, seen: Observation, now_s: float, config: SettleConfig) -> Track:
@@ -105,6 +107,25 @@ class Track:
         rival = max((v for k, v in self.votes.items() if k != self.key), default=0.0)
         return best < config.class_clear * rival and now_s - self.open_s < config.class_wait_s
 
+    def choices(self, config: SettleConfig) -> tuple[str, ...]:
+        """What it may be called: what it is called now, then the others, likeliest first."""
+        ranked = sorted(self.votes, key=lambda key: (key != self.key, -self.votes[key], key))
+        return tuple(ranked[: config.choices])
+
+    def tell(self, key: str) -> None:
+        """Take a person's word for what it is, until it may be another fruit."""
+        self.key, self.told, self.doubted = key, True, False
+        self.votes.setdefault(key, 0.0)
+
+    def weigh(self, config: SettleConfig) -> None:
+        """Decide whether its name is in doubt; a doubt ends only on clearer views."""
+        best = self.votes[self.key]
+        rival = max((v for k, v in self.votes.items() if k != self.key), default=0.0)
+        more = config.doubt_over if self.doubted else 1.0
+        close = best < more * config.doubt * rival
+        faint = self.score < min(1.0, more * config.sure_score)
+        self.doubted = not self.told and (close or faint)
+
     def shift(self, dx: float, dy: float) -> None:
         """Go with the whole picture: the mount moved, not the fruit."""
         self.box_xyxy = shifted(self.box_xyxy, dx, dy)
@@ -146,6 +167,8 @@ class Track:
         for key, score in seen.names.items():
             # Squared, so that a second name at half the score is no rival.
             self.votes[key] = self.votes.get(key, 0.0) + score**2 * step_s
+        if self.told:
+            return
         best = max(self.votes, key=lambda key: (self.votes[key], key))
         lead = config.class_lead if self.counted else 1.0
         if self.votes[best] > lead * self.votes.get(self.key, 0.0):
@@ -153,7 +176,7 @@ class Track:
 
     def _forget(self, now_s: float, config: SettleConfig) -> None:
         """Let the past names weigh no more than ``class_recall_s`` of sure views."""
-        self.open_s = now_s
+        self.open_s, self.told = now_s, False
         limit, total = config.class_recall_s * self.score**2, sum(self.votes.values())
         if total > limit:
             self.votes = {key: vote * limit / total for key, vote in self.votes.items()}

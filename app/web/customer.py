@@ -45,6 +45,13 @@ def change_line() -> Response:
     return back()
 
 
+@customer.post("/names")
+def name_fruit() -> Response:
+    """Tell what a fruit in doubt is: ``fruit``, ``key``."""
+    parts().checkout.name_fruit(whole(request.form, "fruit"), text(request.form, "key"))
+    return back()
+
+
 @customer.post("/pay")
 def pay() -> Response:
     """Pay the version that the page showed: ``cart_version``, ``method``, ``idempotency_key``."""
@@ -133,6 +140,7 @@ def script_texts() -> dict[str, str]:
         "one_less": _("One %(name)s less", name="{name}"),
         "remove": _("Remove %(name)s", name="{name}"),
         "added": _("%(name)s added.", name="{name}"),
+        "named": _("Thank you: %(name)s.", name="{name}"),
         "called": _("A clerk is on the way."),
         "expired": _("The time to pay is over and nothing was charged. Choose how to pay again."),
         "extended": _("You have more time to pay."),

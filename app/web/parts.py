@@ -86,7 +86,7 @@ class Parts:
             self.camera,
             self.latest,
             self.detector,
-            Settler(SettleConfig(self.detector.confidence) if self.detector else None),
+            Settler(SettleConfig.of(self.detector) if self.detector else None),
             self.checkout,
             self.hub.publish_frame,
             self.hub.wants_frames,

@@ -12,9 +12,10 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from app.settings import ROOT
-from app.shop.cart import CartSnapshot, Line
+from app.shop.cart import CartSnapshot, Line, Question
 from app.shop.money import format_minor
 from app.shop.order import Order, OrderStatus
+from app.shop.payable import why_not
 from app.vision.lane import LaneState
 from app.web.receipt_links import receipt_path, receipt_url
 from app.web.texts import message_for
@@ -45,6 +46,9 @@ def cart_payload(cart: CartSnapshot, language: str) -> dict[str, Any]:
         "summary_text": summary(cart, language),
         "lines": [line_payload(line, cart.currency, language) for line in cart.lines],
         "unpriced": list(cart.unpriced),
+        "unsure": [
+            question_payload(question, cart.currency, language) for question in cart.questions
+        ],
         "order_id": cart.order_id,
     }
 
@@ -62,6 +66,15 @@ def line_payload(line: Line, currency: str, language: str) -> dict[str, Any]:
         "amount_text": price_text(line.amount, currency, language),
         "source": line.source,
         "picture": picture_url(line.key),
+    }
+
+
+def question_payload(question: Question, currency: str, language: str) -> dict[str, Any]:
+    """A fruit that somebody has to name: the line it counts in, and what may be tapped."""
+    return {
+        "fruit": question.fruit,
+        "line": question.line_id,
+        "choices": [line_payload(line, currency, language) for line in question.choices],
     }
 
 
@@ -140,11 +153,7 @@ def why_not_payable(cart: CartSnapshot, state: LaneState) -> str | None:
     """The code of what stands in the way; a hint for the screen, the checkout itself decides."""
     if cart.status != "open":
         return "cart_frozen"
-    blind = None if state.counting else "camera_down" if state.camera != "ok" else "detector_down"
-    if not cart.lines:
-        return blind or "cart_empty"
-    if cart.unpriced:
-        return "unpriced"
-    if blind:
-        return blind if any(line.source == "camera" for line in cart.lines) else None
-    return None if state.settled else "not_settled"
+    reason = why_not(cart, state.counting, state.settled)
+    if reason == "cart_empty" and not state.counting:
+        reason = "camera_down"  # it is no use to put fruit there
+    return "detector_down" if reason == "camera_down" and state.camera == "ok" else reason

@@ -209,6 +209,7 @@ class Hub:
             "add_item": self._add_item,
             "change_line": self._change_line,
             "remove_line": self._remove_line,
+            "name_fruit": self._name_fruit,
             "pay": self._pay,
             "cancel": self._cancel,
             "more_time": self._more_time,
@@ -226,6 +227,9 @@ class Hub:
 
     def _remove_line(self, data: Payload) -> Payload:
         return versioned(self._checkout.remove_line(text(data, "id")))
+
+    def _name_fruit(self, data: Payload) -> Payload:
+        return versioned(self._checkout.name_fruit(whole(data, "fruit"), text(data, "key")))
 
     def _pay(self, data: Payload) -> Payload:
         order = self._checkout.pay(

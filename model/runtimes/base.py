@@ -32,6 +32,11 @@ class BaseDetector(ABC):
         self.calibration = info.calibration
         self._anchors = info.anchor_array
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores are chances."""
+        return self.calibration is not None
+
     @abstractmethod
     def raw_maps(self, image: np.ndarray) -> Sequence[np.ndarray]:
         """A uint8 (H, W, 3) BGR picture → float32 (3·(5+C), G, G) maps, finest first."""

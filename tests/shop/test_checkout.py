@@ -10,8 +10,10 @@ from app.errors import (
     LineNotFound,
     OrderNotFound,
     StoreUnavailable,
+    UnknownItem,
     VersionConflict,
 )
+from app.shop.cart import Doubt
 from app.shop.catalog import Catalog, Item
 from app.shop.checkout import ABANDONED_AFTER_S, PAID_SHOWN_S, Checkout
 from app.shop.order import OrderStatus
@@ -557,3 +559,58 @@ def test_versions_arrive_in_order_from_many_threads(lane):
         thread.join()
     assert versions == sorted(set(versions))
     assert versions[-1] == lane.checkout.snapshot().version
+
+
+# Fruit that somebody has to name
+
+DOUBT = (Doubt(7, ("apple", "pear")),)
+
+
+def test_a_fruit_in_doubt_must_be_named_before_anything_is_paid(full):
+    full.checkout.see({"apple": 2}, True, DOUBT)
+    [question] = full.checkout.snapshot().questions
+    assert (question.fruit, question.line_id) == (7, "camera:apple")
+    assert [choice.key for choice in question.choices] == ["apple", "pear"]
+    assert refusal(full) == "unsure"
+
+    full.checkout.name_fruit(7, "pear")
+
+    assert full.checkout.take_names() == {7: "pear"}
+    assert full.checkout.take_names() == {}
+    assert refusal(full) == "unsure"  # until the camera's basket has followed
+    full.checkout.see({"apple": 1, "pear": 1}, True)
+    assert full.checkout.snapshot().questions == ()
+    assert full.pay().lines
+
+
+@pytest.mark.parametrize(
+    ("fruit", "key", "error"), [(8, "pear", LineNotFound), (7, "lemon", UnknownItem)]
+)
+def test_only_what_is_asked_can_be_answered(full, fruit, key, error):
+    full.checkout.see({"apple": 2}, True, DOUBT)
+    with pytest.raises(error):
+        full.checkout.name_fruit(fruit, key)
+    assert full.checkout.take_names() == {}
+
+
+def test_a_frozen_basket_asks_nothing(full):
+    full.pay()
+    full.checkout.see({"apple": 2}, True, DOUBT)
+    assert full.checkout.snapshot().questions == ()
+    with pytest.raises(CartFrozen):
+        full.checkout.name_fruit(7, "pear")
+
+
+def test_a_line_that_was_taken_out_by_hand_asks_nothing(full):
+    full.checkout.see({"apple": 2, "pear": 1}, True, DOUBT)
+    full.checkout.remove_line("camera:apple")
+    assert full.checkout.snapshot().questions == ()
+    assert full.pay().total_minor == 3500
+
+
+def test_a_new_doubt_is_a_new_version(full):
+    version = full.checkout.snapshot().version
+    full.checkout.see({"apple": 2}, True, DOUBT)
+    assert full.checkout.snapshot().version == version + 1
+    full.checkout.see({"apple": 2}, True, DOUBT)
+    assert full.checkout.snapshot().version == version + 1

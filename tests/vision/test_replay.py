@@ -48,6 +48,7 @@ class AppleDetector:
     names = ("apple",)
     confidence = 0.4
     image_size = 64
+    calibrated = False
     runtime = "fake"
 
     def __init__(self):

@@ -1,4 +1,7 @@
-"""A detector that finds what a scene file says: a JSON list of keys, one for each place."""
+"""A detector that finds what a scene file says: a JSON list, for each place a key.
+
+"apple|pear" is a fruit that may be either.
+"""
 
 import json
 from pathlib import Path
@@ -15,6 +18,7 @@ class SceneDetector:
     names: tuple[str, ...] = ()
     confidence = 0.4
     image_size = 320
+    calibrated = False
     runtime = "scene"
 
     def __init__(self, scene: Path) -> None:
@@ -28,9 +32,10 @@ class SceneDetector:
             raise RuntimeError("this detector is broken")
         return [
             Detection(
-                key,
-                0.95,
+                name,
+                0.6 - 0.1 * rank if "|" in key else 0.95,
                 (x * width, y * height, (x + SIZE[0]) * width, (y + SIZE[1]) * height),
             )
             for key, (x, y) in zip(keys, PLACES, strict=False)
+            for rank, name in enumerate(key.split("|"))
         ]

@@ -72,6 +72,28 @@ def test_fruit_is_added_corrected_and_removed_by_hand(page: Page) -> None:
     expect(page.locator("#empty")).to_be_visible()
 
 
+def test_a_fruit_in_doubt_is_named_by_a_tap(shop: Server, page: Page) -> None:
+    shop.lay("apple|pear|lemon", "orange", "orange")
+    asked = page.locator(".question")
+    expect(asked).to_have_count(1)
+    expect(asked).to_contain_text("What is the fruit marked “Apple?”")
+    expect(page.locator("#pay-reason")).to_have_text("Please tap what the marked fruit is.")
+    expect(page.locator("#pay")).to_be_disabled()
+    expect(page.locator("#lines .line")).to_have_count(2)
+    shoot_all_sizes(page, "unsure")
+    for choice in asked.locator("button").all():
+        box = choice.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 44
+
+    asked.get_by_role("button", name="Pear").click()
+
+    expect(asked).to_have_count(0)
+    expect(page.locator('[data-id="camera:pear"] .count')).to_have_text("1")
+    expect(page.locator('[data-id="camera:apple"]')).to_have_count(0)
+    expect(page.locator("#pay")).to_be_enabled()
+
+
 def test_a_sale_is_completed_with_the_clerk_on_another_screen(
     shop: Server, browser: Browser, page: Page
 ) -> None:

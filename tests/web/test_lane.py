@@ -27,6 +27,7 @@ class FakeDetector:
     names = ("apple",)
     confidence = 0.4
     image_size = 320
+    calibrated = False
     runtime = "fake"
 
     def __init__(self) -> None:

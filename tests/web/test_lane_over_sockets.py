@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.web.server import Screen, Server, by_key, wait_until
+from tests.web.server import Screen, Server, Visitor, by_key, wait_until
 
 
 def test_pictures_with_boxes_arrive_as_long_as_they_are_shown(shop: Server, screen: Screen) -> None:
@@ -137,3 +137,36 @@ def test_polling_browsers_are_served_beside_websockets(shop: Server, screen: Scr
         wait_until(lambda: poller.frames >= 10)
         assert poller.ask("add_item", {"key": "melon", "quantity": 1})["ok"]
         poller.sees({"manual:melon": 1})
+
+
+def test_a_fruit_in_doubt_is_asked_about_and_the_answer_is_its_name(
+    shop: Server, screen: Screen
+) -> None:
+    shop.lay("apple|pear", "orange")
+    screen.sees({"camera:apple": 1, "camera:orange": 1})
+    wait_until(lambda: len(screen.cart["unsure"]) == 1)
+    [asked] = screen.cart["unsure"]
+    assert asked["line"] == "camera:apple"
+    assert [choice["name"] for choice in asked["choices"]] == ["Apple", "Pear"]
+    assert screen.latest["lane"]["pay"]["reason"] == "unsure"
+
+    other = screen.ask("name_fruit", {"fruit": asked["fruit"], "key": "melon"})
+    nobody = screen.ask("name_fruit", {"fruit": asked["fruit"] + 99, "key": "pear"})
+    assert (other["code"], nobody["code"]) == ("unknown_item", "line_not_found")
+
+    assert screen.ask("name_fruit", {"fruit": asked["fruit"], "key": "pear"})["ok"]
+    screen.sees({"camera:pear": 1, "camera:orange": 1})
+    wait_until(lambda: screen.latest["lane"]["pay"]["allowed"])
+    assert screen.cart["unsure"] == []
+
+
+def test_a_fruit_can_be_named_without_a_script(shop: Server, screen: Screen) -> None:
+    shop.lay("apple|pear")
+    wait_until(lambda: screen.cart["unsure"] != [])
+    visitor = Visitor(shop.url)
+    assert "What is the fruit marked “<b" in visitor.get("/").text
+
+    fruit = screen.cart["unsure"][0]["fruit"]
+    assert visitor.post("/names", "/", fruit=fruit, key="pear").status_code == 303
+
+    screen.sees({"camera:pear": 1})
