@@ -1,0 +1,128 @@
+"""Measure a detector as a model card has it: photographs, and scenes by how crowded they are.
+
+    python -m model.scorecard --weights W --data DATA.yaml [--split val] [--scenes FOLDER]
+
+The scenes are composed from the split's cut-outs, the same for the same seed. Prints a Markdown
+table. Beside mAP and whole baskets (cAcc: the share of pictures with every count right) it says, of
+a hundred fruits, how many got a wrong name, were missed, and were found where none is; in how many
+pictures a checkout would ask for a name; and what cAcc is in those where it would not.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from model.boxes import iou_xyxy
+from model.cli import existing_file, existing_folder, positive, refusing
+from model.data.dataset import read_config, read_split
+from model.data.library import load_library
+from model.data.synthesize import SceneConfig, compose
+from model.detector import load_detector
+from model.evaluate import evaluate, from_files
+from model.metrics import PictureResult, checkout_metrics, counts, one_per_fruit, reliability
+from model.metrics.mistakes import picture_mistakes
+
+CLUTTER = {"easy": (1, 4), "medium": (5, 9), "hard": (10, 15)}  # fruits of a scene
+SIZE = 640, 480
+SURE = 0.6  # what the checkout holds for sure: app.vision.settle_config
+CLEAR = 2.0  # times the next name's score
+SAME_IOU = 0.5
+
+HEADER = (
+    *("", "pictures", "mAP50", "mAP50:95", "cAcc", "ACD", "mCCD", "mCIoU", "misnamed", "missed"),
+    *("imagined", "ECE", "asked", "cAcc unasked"),
+)
+
+
+def row(results: Sequence[PictureResult], summary: dict, classes: int) -> list[str]:
+    """One line of the table from an evaluation of at least one picture."""
+    confidence = summary["conf"]
+    kinds = Counter(
+        mistake.kind
+        for number, result in enumerate(results)
+        for mistake in picture_mistakes(number, result, confidence).mistakes
+    )
+    fruits = max(1, sum(len(r.truth_class) for r in results))
+    asked = np.array([asks(r, confidence) for r in results])
+    found, truth = counts(results, classes, confidence)
+    unasked = checkout_metrics(found[~asked], truth[~asked])["cacc"] if not asked.all() else None
+    return [
+        str(len(results)),
+        *(percent(summary[key]) for key in ("map50", "map", "cacc")),
+        *(f"{summary[key]:.2f}" for key in ("acd", "mccd")),
+        percent(summary["mciou"]),
+        *(percent(kinds[k] / fruits) for k in ("name", "missed")),
+        percent((kinds["imagined"] + kinds["twice"]) / fruits),
+        f"{reliability(results).ece:.3f}",
+        percent(float(asked.mean())),
+        percent(unasked),
+    ]
+
+
+def asks(result: PictureResult, confidence: float) -> bool:
+    """Whether a checkout would ask what some fruit is: a low score, or another name close by."""
+    for box in one_per_fruit(result.found_xyxy, result.found_score, confidence):
+        score = result.found_score[box]
+        same = iou_xyxy(result.found_xyxy[[box]], result.found_xyxy)[0] >= SAME_IOU
+        rivals = result.found_score[same & (result.found_class != result.found_class[box])]
+        if score < SURE or (rivals * CLEAR > score).any():
+            return True
+    return False
+
+
+def percent(share: float | None) -> str:
+    """A share in [0, 1] as per cent with one decimal; a dash for none."""
+    return "–" if share is None else f"{share * 100:.1f}"
+
+
+def scenes(
+    folder: Path, names: tuple[str, ...], split: str, fruits: tuple[int, int], count: int, seed: int
+) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """Composed pictures with their boxes, one after the other."""
+    library, rng = load_library(folder, names, split), np.random.default_rng(seed)
+    for _ in tqdm(range(count), unit="img", desc="compose", disable=None):
+        yield compose(library, SceneConfig(fruits=fruits), rng, *SIZE)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m model.scorecard",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--weights", type=existing_file, required=True, help="safetensors file")
+    p.add_argument("--data", type=existing_file, required=True, help="data.yaml")
+    p.add_argument("--split", default="val", choices=("train", "val"))
+    p.add_argument("--scenes", type=existing_folder, help="folder to compose scenes from")
+    p.add_argument("--count", type=positive, default=100, help="scenes of each kind (default 100)")
+    p.add_argument("--seed", type=int, default=11)
+    p.add_argument("--runtime", default="auto", choices=("auto", "openvino", "torch"))
+    return p
+
+
+@refusing
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parser().parse_args(argv)
+    data, detector = read_config(args.data), load_detector(args.weights, args.runtime)
+    sets = {"photographs": from_files(read_split(data, args.split))}
+    if args.scenes:
+        for name, fruits in CLUTTER.items():
+            of = (args.scenes, data.names, args.split, fruits, args.count, args.seed)
+            sets[f"scenes, {fruits[0]}–{fruits[1]} fruits ({name})"] = scenes(*of)
+    print("| " + " | ".join(HEADER) + " |\n" + "|---" * len(HEADER) + "|")
+    for title, pictures in sets.items():
+        measured = evaluate(detector, pictures)
+        cells = row(measured.results, measured.summary, len(data.names))
+        print("| " + " | ".join([title, *cells]) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The model card's table: what it counts, and the command that prints it."""
+
+import numpy as np
+import pytest
+
+from model.evaluate import summarise
+from model.metrics import PictureResult
+from model.scorecard import asks, main, row
+from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE
+
+BOX = (10.0, 10.0, 50.0, 50.0)
+FAR = (60.0, 60.0, 90.0, 90.0)
+
+
+def picture(truth, found):
+    """truth: (class, box) pairs; found: (class, score, box) triples."""
+    return PictureResult(
+        100,
+        100,
+        np.array([box for _, box in truth], np.float32).reshape(-1, 4),
+        np.array([key for key, _ in truth], int),
+        np.array([box for *_, box in found], np.float32).reshape(-1, 4),
+        np.array([key for key, *_ in found], int),
+        np.array([score for _, score, _ in found], np.float32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "asked"),
+    [
+        ([], False),
+        ([(0, 0.9, BOX)], False),
+        ([(0, 0.55, BOX)], True),
+        ([(0, 0.9, BOX), (1, 0.5, BOX)], True),
+        ([(0, 0.9, BOX), (1, 0.4, BOX)], False),
+        ([(0, 0.9, BOX), (1, 0.85, FAR)], False),
+        ([(0, 0.9, BOX), (0, 0.85, BOX)], False),
+    ],
+)
+def test_a_low_score_or_a_close_name_asks(found, asked):
+    assert asks(picture([(0, BOX)], found), 0.3) is asked
+
+
+def test_a_row_counts_mistakes_and_what_is_asked():
+    results = [
+        picture([(0, BOX)], [(0, 0.9, BOX)]),  # right
+        picture([(0, BOX)], [(1, 0.5, BOX), (0, 0.4, BOX)]),  # misnamed, and asked
+        picture([(0, BOX)], []),  # missed
+        picture([(0, BOX)], [(0, 0.9, BOX), (1, 0.9, FAR)]),  # one that is not there
+    ]
+    cells = row(results, summarise(results, ("apple", "pear"), 0.3), 2)
+    assert cells[0] == "4"
+    assert cells[3] == "25.0"  # cAcc
+    assert cells[7:10] == ["25.0", "25.0", "25.0"]
+    assert cells[-2:] == ["25.0", "33.3"]
+
+
+def test_where_everything_is_asked_there_is_no_unasked_accuracy():
+    results = [picture([(0, BOX)], [(0, 0.4, BOX)])]
+    assert row(results, summarise(results, ("apple",), 0.3), 1)[-2:] == ["100.0", "–"]
+
+
+def test_the_command_prints_a_row_for_photographs_and_one_for_each_kind_of_scene(capsys):
+    main(
+        [
+            *("--weights", str(DEFAULT_WEIGHTS), "--data", str(SAMPLE / "data.yaml")),
+            *("--scenes", str(SAMPLE), "--count", "2", "--runtime", "torch"),
+        ]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| photographs",
+        "| scenes, 1–4 fruits (easy)",
+        "| scenes, 5–9 fruits (medium)",
+        "| scenes, 10–15 fruits (hard)",
+    ]
+    assert all(line.count("|") == lines[0].count("|") for line in lines)
