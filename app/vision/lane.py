@@ -20,6 +20,7 @@ from app.shop.checkout import Checkout
 from app.vision.annotate import annotate, encode_jpeg
 from app.vision.camera import Frame, LatestFrame
 from app.vision.settle import Scene, Settler
+from app.vision.stillness import Stillness
 from model.detector import Detection, Detector
 
 log = logging.getLogger("checkout.lane")
@@ -56,8 +57,8 @@ class AnnotatedFrame:
 class LaneState:
     """What a customer must know of the lane: the camera, whether the scene is at rest, the pace.
 
-    fps: detections per second over the last two seconds. counting: whether fruit is recognised;
-    False without camera or detector, then only people can fill the basket.
+    fps: frames followed per second over the last two seconds. counting: whether fruit is
+    recognised; False without camera or detector, then only people can fill the basket.
     """
 
     camera: CameraState
@@ -70,11 +71,13 @@ class LaneState:
 class LaneStats:
     """Counters since the start, and the latency of the last pictures.
 
+    still: frames that needed no detection, since a scene at rest had not changed.
     capture_to_emit_p50_ms, _p95_ms: from capture to hand-over to the sockets, over at most the
     last 1024 pictures; None before the first.
     """
 
     detections: int
+    still: int
     failures: int
     failing: bool
     emitted: int
@@ -129,8 +132,10 @@ class Lane:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()  # guards what stats() reads
-        self._detections = self._failures = self._failures_in_a_row = self._emitted = 0
-        self._detected_at: deque[float] = deque(maxlen=64)
+        self._stillness = Stillness()
+        self._detections = self._still = self._failures = self._failures_in_a_row = 0
+        self._emitted = 0
+        self._followed_at: deque[float] = deque(maxlen=64)
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._camera_state: CameraState = "down"
         self._counting = False
@@ -158,6 +163,7 @@ class Lane:
             ordered = sorted(self._latencies_s)
             return LaneStats(
                 detections=self._detections,
+                still=self._still,
                 failures=self._failures,
                 failing=self.failing,
                 emitted=self._emitted,
@@ -192,18 +198,33 @@ class Lane:
         self._checkout.camera_state(state if counting else "down")
 
     def _process(self, frame: Frame) -> None:
-        scene = self._scene = self._look(frame)
+        self._take_names()
+        scene = self._scene = self._scene if self._is_still(frame) else self._look(frame)
+        with self._lock:
+            self._followed_at.append(time.monotonic())
         doubts = tuple(Doubt(fruit, names) for fruit, names in scene.doubts.items())
         self._checkout.see(scene.counts, scene.settled, doubts)
         if self._wants_frames():
             self._show(frame, scene)
 
+    def _take_names(self) -> None:
+        """Pass on what people said that fruits are; the next frame is then looked at anew."""
+        for fruit, key in self._checkout.take_names().items():
+            self._settler.tell(fruit, key)
+            self._stillness = Stillness()
+
+    def _is_still(self, frame: Frame) -> bool:
+        """Whether a scene at rest has not changed, which spares the shop the power of looking."""
+        still = self._scene.settled and self._stillness.holds(frame.image, frame.captured_at)
+        with self._lock:
+            self._still += still
+        return still
+
     def _look(self, frame: Frame) -> Scene:
+        self._stillness.remember(frame.image, frame.captured_at)
         detections = self._detect(frame)
         if detections is None:  # what lay there may lie there still, but nobody is sure
             return replace(self._scene, settled=False, tracks=())
-        for fruit, key in self._checkout.take_names().items():
-            self._settler.tell(fruit, key)
         height, width = frame.image.shape[:2]
         return self._settler.update(detections, frame.captured_at, width, height)
 
@@ -222,7 +243,6 @@ class Lane:
         with self._lock:
             self._detections += 1
             self._failures_in_a_row = 0
-            self._detected_at.append(now)
         return detections
 
     def _show(self, frame: Frame, scene: Scene) -> None:
@@ -250,9 +270,9 @@ class Lane:
         return LaneState(self._camera_state, settled, self._fps(), counting)
 
     def _fps(self) -> float:
-        """Detections per second over the last two seconds."""
+        """Frames followed per second over the last two seconds."""
         since = time.monotonic() - 2.0
-        return sum(at > since for at in self._detected_at) / 2.0
+        return sum(at > since for at in self._followed_at) / 2.0
 
 
 def percentile_ms(ordered_s: list[float], share: float) -> float | None:

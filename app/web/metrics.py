@@ -68,6 +68,7 @@ class PartsCollector(Collector):
         yield counter("frames_dropped", "Frames that nobody looked at in time.", camera.dropped)
         yield counter("camera_restarts", "Times the camera was opened again.", camera.restarts)
         yield counter("detections", "Frames through the detector.", lane.detections)
+        yield counter("frames_still", "Frames of a scene at rest without a change.", lane.still)
         yield counter("detection_failures", "Frames the detector failed on.", lane.failures)
         yield counter("pictures_emitted", "Pictures handed to browsers' queues.", lane.emitted)
         yield gauge("camera_up", "1 while the camera's frames are fresh.", camera.state == "ok")

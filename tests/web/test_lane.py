@@ -60,12 +60,13 @@ class Bench:
             lambda: self.wanted,
             observer=LaneObserver(state=self.states.append),
         )
-        self.seq = 0
+        self.seq, self.still = 0, False
 
     def show(self, frames: int = 1) -> None:
         for _ in range(frames):
             self.seq += 1
-            image = np.zeros((60, 80, 3), np.uint8)
+            colour = 0 if self.still else self.seq * 50 % 256
+            image = np.full((60, 80, 3), colour, np.uint8)
             self.latest.put(Frame(self.seq, time.monotonic(), image, self.seq / 30))
             time.sleep(0.02)
 
@@ -113,6 +114,40 @@ def test_the_newest_frame_is_looked_at_once(bench: Bench) -> None:
 
     assert bench.lane.stats().detections == 3
     assert [frame.seq for frame in bench.published] == [1, 2, 3]
+
+
+def test_a_still_scene_is_looked_at_once_a_second_and_followed_all_the_time(bench: Bench) -> None:
+    bench.still = True
+    bench.shows_until({"apple": 1})
+    before, began_s = bench.lane.stats(), time.monotonic()
+    wait_until(lambda: bench.show() or bench.lane.stats().still >= before.still + 20)
+
+    after, seconds = bench.lane.stats(), time.monotonic() - began_s
+    assert after.detections - before.detections <= seconds + 1
+    assert after.emitted - before.emitted >= 20
+    assert bench.states[-1].settled
+
+
+def test_a_change_is_looked_at_at_once(bench: Bench) -> None:
+    bench.still = True
+    bench.shows_until({"apple": 1})
+    bench.detector.finds = []
+    bench.still = False
+    bench.shows_until({})
+
+
+def test_a_name_that_a_person_told_is_followed_at_once(bench: Bench) -> None:
+    pear = Detection("pear", 0.8, APPLE.box_xyxy)
+    bench.detector.finds = [APPLE, pear]
+    bench.still = True
+    bench.shows_until({"apple": 1})
+    wait_until(lambda: bench.show() or bench.checkout.snapshot().questions != ())
+    [question] = bench.checkout.snapshot().questions
+
+    bench.checkout.name_fruit(question.fruit, "pear")
+
+    bench.show(2)
+    wait_until(lambda: [line.key for line in bench.checkout.snapshot().lines] == ["pear"], 1.0)
 
 
 def test_one_failed_detection_changes_nothing_in_the_basket(bench: Bench) -> None:
