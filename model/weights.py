@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,6 +18,7 @@ from model.decode import CLASS_SCORES
 from model.yolov3 import ANCHORS_PER_SCALE, NECKS, YoloV3
 
 FORMAT = "fruit-checkout-yolov3/1"
+SCALE = ".scale"  # what follows a tensor's name in the name of its scales
 
 
 class WeightsError(Exception):
@@ -78,16 +80,18 @@ def _positive(numbers: np.ndarray) -> bool:
     return bool(np.isfinite(numbers).all() and (numbers > 0).all())
 
 
-def save_weights(path: Path, model: YoloV3, info: WeightsInfo, half: bool = False) -> None:
-    """Write the network and its description; ``half`` stores convolutions as float16.
+def save_weights(path: Path, model: YoloV3, info: WeightsInfo, bits: int = 32) -> None:
+    """Write the network and its description.
 
-    BatchNorm's few numbers keep their precision: a variance can leave what float16 can hold.
+    bits: 32, or 16 (float16), or 8 (int8, with a scale for each output channel beside it) for the
+    convolutions; networks compute in float32 all the same. BatchNorm's few numbers keep their
+    precision: a variance can leave what float16 can hold.
     """
-    tensors = {
-        name: (t.half() if half and t.ndim > 1 else t).contiguous().cpu()
-        for name, t in model.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
+    tensors: dict[str, Tensor] = {}
+    for name, t in model.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            t = t.detach().contiguous().cpu()
+            tensors |= {name: t} if t.ndim == 1 else _stored(name, t, bits)
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, tensors, info)
 
@@ -97,6 +101,26 @@ def describe(path: Path, info: WeightsInfo) -> None:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     _write(path, tensors, info)
+
+
+def _stored(name: str, t: Tensor, bits: int) -> dict[str, Tensor]:
+    """A convolution's weights (C, …) in so many bits, under the names that a file gives them."""
+    if bits == 8:
+        scale = t.flatten(1).abs().amax(1).clamp(min=1e-12) / 127  # (C,)
+        whole = (t / scale.view(-1, *[1] * (t.ndim - 1))).round().to(torch.int8)
+        return {name: whole, f"{name}{SCALE}": scale}
+    return {name: t.half() if bits == 16 else t}
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """A file's tensors as float32, whatever they are stored in."""
+    with safe_open(path, framework="pt") as file:
+        stored = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    scales = {name: stored.pop(name) for name in list(stored) if name.endswith(SCALE)}
+    for name, scale in scales.items():
+        t = stored.get(name.removesuffix(SCALE), scale)
+        stored[name.removesuffix(SCALE)] = t * scale.view(-1, *[1] * (t.ndim - 1))
+    return stored
 
 
 def _write(path: Path, tensors: dict[str, Tensor], info: WeightsInfo) -> None:
@@ -138,9 +162,8 @@ def load_weights(path: Path) -> tuple[YoloV3, WeightsInfo]:
     info = read_info(path)
     model = YoloV3(len(info.names), info.backbone, info.neck)
     try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+        state = _read_tensors(path)
+    except (OSError, SafetensorError, RuntimeError) as error:
         raise WeightsError(f"{path}: cannot be read to its end ({error})") from error
     wrong = _wrong_tensors(model, state)
     if wrong:

@@ -20,7 +20,7 @@ from model.training.validation import Validation
 from model.weights import describe, load_weights, save_weights
 
 SEEN = 300  # training pictures on which the confidence is chosen
-HALF_MAY_COST = 0.001  # mAP50:95 that weights of half the size may lose
+MAY_COST = 0.001  # mAP50:95 that weights of half or a quarter of the size may lose
 
 
 def report(folder: Path, items: TrainSet, validation: Validation, seed: int) -> Evaluation:
@@ -29,7 +29,7 @@ def report(folder: Path, items: TrainSet, validation: Validation, seed: int) -> 
     before, after = calibrate(best, validation)
     print(f"calibrated: expected calibration error {before:.3f}, now {after:.3f}")
     fix_confidence(best, items, seed)
-    evaluation = halved(best, validation.samples)
+    evaluation = shrunk(best, validation.samples)
     draw(folder, evaluation, validation.samples, items.samples)
     return evaluation
 
@@ -44,19 +44,20 @@ def fix_confidence(weights: Path, items: TrainSet, seed: int) -> None:
     describe(weights, replace(detector.info, confidence=confidence))
 
 
-def halved(weights: Path, val: list[Labelled]) -> Evaluation:
-    """Store float16 where that costs next to no mAP; the evaluation of what was stored."""
+def shrunk(weights: Path, val: list[Labelled]) -> Evaluation:
+    """Store int8 or float16 where that costs next to no mAP; the evaluation of what was stored."""
     whole = evaluate(TorchDetector(weights), from_files(val))
     model, info = load_weights(weights)
-    small = weights.with_name("half.safetensors")
-    save_weights(small, model, info, half=True)
-    halved = evaluate(TorchDetector(small), from_files(val, quiet=True))
-    change = halved.summary["map"] - whole.summary["map"]
-    kept = change >= -HALF_MAY_COST
-    print(f"float16 changes mAP50:95 by {change:+.5f}: stored as float{16 if kept else 32}")
-    if kept:
-        small.replace(weights)
-        return halved
+    small = weights.with_name("small.safetensors")
+    for bits in (8, 16):
+        save_weights(small, model, info, bits)
+        shrunk = evaluate(TorchDetector(small), from_files(val, quiet=True))
+        change = shrunk.summary["map"] - whole.summary["map"]
+        kept = change >= -MAY_COST
+        print(f"{bits} bits change mAP50:95 by {change:+.5f}: {'kept' if kept else 'too much'}")
+        if kept:
+            small.replace(weights)
+            return shrunk
     small.unlink()
     return whole
 

@@ -17,7 +17,7 @@ from model.loss import YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
 from model.train import main
 from model.trainer import Trainer
-from model.training.report import halved
+from model.training.report import shrunk
 from model.weights import load_weights, save_weights
 from model.yolov3 import YoloV3
 from tests.model.helpers import SAMPLE, info, random_weights
@@ -167,19 +167,26 @@ def test_classes_learnt_one_by_one_are_scored_one_by_one(tmp_path):
     assert trainer.info.class_score == "sigmoid"
 
 
-@pytest.mark.parametrize(("half", "kind"), [(0.5991, "F16"), (0.5989, "F32")])
+@pytest.mark.parametrize(
+    ("maps", "kind", "said"),
+    [
+        ((0.5991,), "I8", "8 bits change mAP50:95 by -0.00090: kept"),
+        ((0.5989, 0.6), "F16", "16 bits change mAP50:95 by +0.00000: kept"),
+        ((0.5989, 0.5989), "F32", "16 bits change mAP50:95 by -0.00110: too much"),
+    ],
+)
 def test_weights_are_stored_small_where_that_costs_next_to_nothing(
-    tmp_path, monkeypatch, half, kind, capsys
+    tmp_path, monkeypatch, maps, kind, said, capsys
 ):
-    """Of two evaluations the first is of the whole weights, with a mAP of 0.6."""
-    results = iter([Evaluation({"map": 0.6}, []), Evaluation({"map": half}, [])])
+    """The first evaluation is of the whole weights, with a mAP of 0.6."""
+    results = iter([Evaluation({"map": value}, []) for value in (0.6, *maps)])
     monkeypatch.setattr("model.training.report.evaluate", lambda *_: next(results))
     path = random_weights(tmp_path)
-    kept = halved(path, [])
+    kept = shrunk(path, [])
     with safe_open(path, framework="pt") as file:
         assert file.get_slice("scale8.head.1.weight").get_dtype() == kind
-    assert kept.summary["map"] == (half if kind == "F16" else 0.6)
-    assert f"stored as float{kind[1:]}" in capsys.readouterr().out
+    assert kept.summary["map"] == (0.6 if kind == "F32" else maps[-1])
+    assert said in capsys.readouterr().out
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 

@@ -24,13 +24,28 @@ def test_a_network_comes_back_from_its_file_as_it_was(tmp_path):
     assert described == info(metrics={"map": 0.5})
 
 
-def test_half_precision_halves_the_file(tmp_path):
+@pytest.mark.parametrize(("bits", "share", "off"), [(16, 0.55, 5e-4), (8, 0.3, 4e-3)])
+def test_fewer_bits_make_a_smaller_file_of_nearly_the_same_weights(bits, share, off, tmp_path):
     model = YoloV3(3)
-    save_weights(tmp_path / "whole.safetensors", model, info())
-    save_weights(tmp_path / "half.safetensors", model, info(), half=True)
-    whole, half = ((tmp_path / f"{n}.safetensors").stat().st_size for n in ("whole", "half"))
-    assert half < 0.55 * whole
-    load_weights(tmp_path / "half.safetensors")
+    save_weights(tmp_path / "32.safetensors", model, info())
+    save_weights(tmp_path / "small.safetensors", model, info(), bits)
+    whole, small = ((tmp_path / f"{n}.safetensors").stat().st_size for n in ("32", "small"))
+    assert small < share * whole
+    loaded, _ = load_weights(tmp_path / "small.safetensors")
+    for mine, theirs in zip(model.parameters(), loaded.parameters(), strict=True):
+        largest = mine.flatten(1).abs().amax(1) if mine.ndim > 1 else mine.abs().max()
+        error = (mine - theirs).abs()
+        error = error.flatten(1).amax(1) if mine.ndim > 1 else error.max()
+        assert (error <= off * largest).all()
+
+
+def test_a_channel_of_noughts_is_stored_in_eight_bits_too(tmp_path):
+    model = YoloV3(3)
+    with torch.no_grad():
+        model.scale8.head[1].weight[0] = 0
+    save_weights(tmp_path / "w.safetensors", model, info(), 8)
+    loaded, _ = load_weights(tmp_path / "w.safetensors")
+    assert (loaded.scale8.head[1].weight[0] == 0).all()
 
 
 def test_a_file_that_does_not_exist_is_refused_by_name(tmp_path):
@@ -157,10 +172,11 @@ def test_tensors_that_do_not_fit_the_description_are_named(tmp_path, change, mes
     assert "\n" not in str(caught.value)
 
 
-def test_half_precision_keeps_what_float16_cannot_hold(tmp_path):
+@pytest.mark.parametrize("bits", [8, 16])
+def test_few_bits_keep_what_float16_cannot_hold(bits, tmp_path):
     model = YoloV3(3)
     variance = model.backbone.stages[0][1].running_var
     variance[:2] = torch.tensor([1e6, 1e-9])
-    save_weights(tmp_path / "half.safetensors", model, info(), half=True)
+    save_weights(tmp_path / "half.safetensors", model, info(), bits)
     loaded, _ = load_weights(tmp_path / "half.safetensors")
     assert torch.equal(loaded.backbone.stages[0][1].running_var, variance)
