@@ -18,6 +18,7 @@ from model.decode import CLASS_SCORES
 from model.yolov3 import ANCHORS_PER_SCALE, NECKS, YoloV3
 
 FORMAT = "fruit-checkout-yolov3/1"
+LEAST_FAN_IN = 32  # weights of an output channel from which 8 bits do
 SCALE = ".scale"  # what follows a tensor's name in the name of its scales
 
 
@@ -83,15 +84,19 @@ def _positive(numbers: np.ndarray) -> bool:
 def save_weights(path: Path, model: YoloV3, info: WeightsInfo, bits: int = 32) -> None:
     """Write the network and its description.
 
-    bits: 32, or 16 (float16), or 8 (int8, with a scale for each output channel beside it) for the
-    convolutions; networks compute in float32 all the same. BatchNorm's few numbers keep their
+    bits: of the convolutions' weights: 32, 16 (float16), or 8 (int8 with a scale for each output
+    channel, but float16 for depthwise convolutions and the linear ones at the end, which are small
+    and suffer most). Networks compute in float32 all the same. BatchNorm's few numbers keep their
     precision: a variance can leave what float16 can hold.
     """
     tensors: dict[str, Tensor] = {}
-    for name, t in model.state_dict().items():
+    state = model.state_dict()
+    for name, t in state.items():
         if not name.endswith("num_batches_tracked"):
             t = t.detach().contiguous().cpu()
-            tensors |= {name: t} if t.ndim == 1 else _stored(name, t, bits)
+            linear = f"{name.removesuffix('weight')}bias" in state
+            least = 16 if linear or t[0].numel() < LEAST_FAN_IN else 8
+            tensors |= {name: t} if t.ndim == 1 else _stored(name, t, max(bits, least))
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, tensors, info)
 
