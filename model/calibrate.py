@@ -3,7 +3,8 @@
     python -m model.calibrate --weights W --data DATA.yaml [--split val] [--scenes FOLDER]
 
 Fits a line for each class on what the detector finds in a split, and in scenes composed from its
-cut-outs, and stores them in the file. Training does so at its end. Prints the expected calibration
+cut-outs, and stores them in the file, with the confidence that gives the most right baskets there.
+Training does so at its end. Prints the expected calibration
 error of the bare scores and of the calibrated ones, these on pictures that were not fitted.
 """
 
@@ -22,7 +23,7 @@ from model.calibration import Calibration, logit
 from model.cli import existing_file, existing_folder, refusing
 from model.data.dataset import read_config, read_split
 from model.evaluate import evaluate
-from model.metrics import PictureResult, named_boxes, reliability
+from model.metrics import PictureResult, best_confidence, named_boxes, reliability
 from model.runtimes.torch_runtime import TorchDetector
 from model.training.validation import Validation
 from model.weights import describe
@@ -33,9 +34,10 @@ PULL = 4.0  # by how many boxes a class holds to what all classes share
 
 
 def calibrate(weights: Path, validation: Validation) -> tuple[float, float]:
-    """Fit and store a file's calibration; the calibration errors before and after, in [0, 1].
+    """Fit and store a file's calibration, and the confidence with the most right baskets.
 
-    The one after is of pictures apart from those fitted: half of them each time.
+    Returns the calibration errors before and after, in [0, 1]. The one after, like the confidence,
+    is of pictures apart from those fitted: half of them each time.
     """
     detector = TorchDetector(weights)
     info, detector.calibration = detector.info, None
@@ -46,7 +48,10 @@ def calibrate(weights: Path, validation: Validation) -> tuple[float, float]:
         for half, other in (halves, halves[::-1])
         for result in half
     ]
-    describe(weights, replace(info, calibration=fitted(results, len(info.names))))
+    classes = len(info.names)
+    confidence = best_confidence(apart, classes)
+    described = replace(info, calibration=fitted(results, classes), confidence=confidence)
+    describe(weights, described)
     return reliability(results).ece, reliability(apart).ece
 
 

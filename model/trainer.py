@@ -149,7 +149,7 @@ class Trainer:
                 show(now.rows[-1], board)
         if board:
             board.close()
-            report(self.folder, self.items, self.validation, self.config.seed)
+            report(self.folder, self.items.samples, self.validation)
 
     def _batches(self) -> Batches:
         """All batches from here to the last epoch's end, with the seconds each was waited for."""

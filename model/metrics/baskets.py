@@ -81,7 +81,7 @@ def best_confidence(results: Sequence[PictureResult], classes: int) -> float:
         sure = score >= float(confidence)
         np.add.at(found, (picture[sure], class_id[sure]), 1)
         right[step] = (found == truth).all(1).sum()
-    return float(np.median(grid[right == right.max()]))
+    return round(float(np.median(grid[right == right.max()])), 2)
 
 
 def _basket_boxes(

@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from model.calibrate import calibrate
 from model.data.dataset import Labelled
-from model.data.trainset import TrainSet
 from model.evaluate import Evaluation, evaluate, from_files
-from model.metrics import best_confidence
 from model.plots import plot_labels, plot_results
 from model.report import save_report
 from model.runtimes.torch_runtime import TorchDetector
 from model.training.validation import Validation
-from model.weights import describe, load_weights, save_weights
+from model.weights import load_weights, save_weights
 
-SEEN = 300  # training pictures on which the confidence is chosen
 MAY_COST = 0.001  # mAP50:95 that weights of half or a quarter of the size may lose
 
 
-def report(folder: Path, items: TrainSet, validation: Validation, seed: int) -> Evaluation:
+def report(folder: Path, train: Sequence[Labelled], validation: Validation) -> Evaluation:
     """Finish ``weights/best.safetensors`` and draw the run into its folder."""
     best = folder / "weights" / "best.safetensors"
     before, after = calibrate(best, validation)
     print(f"calibrated: expected calibration error {before:.3f}, now {after:.3f}")
-    fix_confidence(best, items, seed)
     evaluation = shrunk(best, validation.samples)
-    draw(folder, evaluation, validation.samples, items.samples)
+    draw(folder, evaluation, validation.samples, train)
     return evaluation
-
-
-def fix_confidence(weights: Path, items: TrainSet, seed: int) -> None:
-    """Store the confidence with the most right baskets in what training shows, never in val."""
-    rng = np.random.default_rng(seed)
-    picked = rng.choice(len(items), min(SEEN, len(items)), replace=False)
-    detector = TorchDetector(weights)
-    results = evaluate(detector, (items.picture(int(i), rng) for i in picked)).results
-    confidence = best_confidence(results, len(detector.names))
-    describe(weights, replace(detector.info, confidence=confidence))
 
 
 def shrunk(weights: Path, val: list[Labelled]) -> Evaluation:
