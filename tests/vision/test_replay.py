@@ -77,10 +77,10 @@ def test_an_empty_recording_has_no_rows():
     assert list(replay(Recording([]), AppleDetector())) == []
 
 
-def test_the_detector_is_asked_for_all_that_keeps_a_known_fruit():
+def test_the_detector_is_asked_for_all_that_a_fruit_may_be_called():
     detector = AppleDetector()
     list(replay(Recording([1]), detector))
-    assert detector.asked == [0.2]
+    assert detector.asked == [SettleConfig().name_score]
 
 
 def test_a_picture_that_stays_is_looked_at_once():

@@ -142,7 +142,7 @@ def test_time_is_shown_extended_and_ends_on_the_server_even_without_a_camera(
         expect(page.locator("#expired")).to_be_hidden()
     assert server.stop() == 0, server.log
     ends = [event for event in journal(server) if event.startswith(("order_e", "payment_"))]
-    assert ends == ["order_extended", "order_expired", "payment_failed"]
+    assert ends == ["order_extended", "order_expired", "payment_owed", "payment_failed"]
 
 
 def test_the_way_to_pay_is_chosen_with_the_keyboard(page: Page) -> None:
