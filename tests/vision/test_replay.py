@@ -7,6 +7,7 @@ import pytest
 
 from app.errors import SourceError
 from app.replay import Row, main, replay
+from app.vision.settle_config import SettleConfig
 from model.detector import Detection
 
 GRAPES = Path(__file__).parents[1] / "data" / "images" / "lddniupi_02001.jpg"
