@@ -4,8 +4,8 @@
 
 Fits a line for each class on what the detector finds in a split, and in scenes composed from its
 cut-outs, and stores them in the file, with the confidence that gives the most right baskets there.
-Training does so at its end. Prints the expected calibration
-error of the bare scores and of the calibrated ones, these on pictures that were not fitted.
+Training does so at its end. Prints the expected calibration error of the bare scores and of the
+calibrated ones, these on pictures that were not fitted.
 """
 
 from __future__ import annotations
