@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from app.shop.cart import CartSnapshot
 from app.shop.order import Order
+from app.vision.lane import LaneStats
 
 if TYPE_CHECKING:
     from app.web.parts import Parts
@@ -71,6 +72,7 @@ class PartsCollector(Collector):
         yield counter("frames_still", "Frames of a scene at rest without a change.", lane.still)
         yield counter("detection_failures", "Frames the detector failed on.", lane.failures)
         yield counter("pictures_emitted", "Pictures handed to browsers' queues.", lane.emitted)
+        yield recent_latency(lane)
         yield gauge("camera_up", "1 while the camera's frames are fresh.", camera.state == "ok")
         yield gauge("cart_version", "Version of the cart.", self._parts.checkout.snapshot().version)
         yield gauge("browsers", "Connected browsers.", self._parts.hub.connected)
@@ -89,6 +91,17 @@ class PartsCollector(Collector):
 
     def _priced(self) -> bool:
         return self._parts.prices.problem is None
+
+
+def recent_latency(lane: LaneStats) -> Metric:
+    """Capture to emit as two quantiles, finer than the histogram's; none before a picture."""
+    name, text = "checkout_capture_to_emit_recent_seconds", "Quantiles of the last 1024 pictures."
+    family = GaugeMetricFamily(name, text, labels=["quantile"])
+    quantiles = {"0.5": lane.capture_to_emit_p50_ms, "0.95": lane.capture_to_emit_p95_ms}
+    for quantile, ms in quantiles.items():
+        if ms is not None:
+            family.add_metric([quantile], ms / 1000)
+    return family
 
 
 def counter(name: str, text: str, value: float) -> Metric:
