@@ -112,8 +112,9 @@ class Gunicorn:
 
     @property
     def last_line(self) -> str:
-        """The last line of its log."""
-        return (self.log.strip().splitlines() or ["its log is empty"])[-1]
+        """The last line of its log; of a start that failed the one that says why."""
+        lines = self.log.strip().splitlines() or ["its log is empty"]
+        return next((line for line in lines if line.startswith("checkout: ")), lines[-1])
 
     def metrics(self) -> dict[str, float]:
         """The figures of /metrics by name, without "checkout_"; quantiles as "name 0.5"."""

@@ -12,6 +12,7 @@ import pytest
 import usb.core
 from PIL import Image
 
+from app.soak.server import free_port
 from app.store.printer import (
     MAX_WAITING,
     FilePrinter,
@@ -22,7 +23,7 @@ from app.store.printer import (
     UsbPrinter,
 )
 from tests.store.paper import Printer, read_paper
-from tests.web.server import free_port, wait_until
+from tests.web.server import wait_until
 
 DOTS = 576
 

@@ -16,7 +16,8 @@ import requests
 import websocket
 from socketio.exceptions import SocketIOError
 
-from tests.web.server import Client, Screen, Visitor, field
+from app.soak.browser import Client
+from tests.web.server import Screen, Visitor, field
 
 FRUIT = ("apple", "pear", "lemon", "melon", "grapes")
 CANCELLED_SHARE = 0.1

@@ -1,11 +1,8 @@
 """Runs the real gunicorn and talks to it as browsers do."""
 
 import json
-import os
 import queue
 import re
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import engineio
 import numpy as np
 import requests
-import socketio
 from socketio.exceptions import BadNamespaceError
 
+from app.soak.browser import Client
+from app.soak.server import Gunicorn
 from tests.web.scene import PLACES, SIZE
 
 ROOT = Path(__file__).parents[2]
@@ -69,66 +66,20 @@ def paste(picture: np.ndarray, cutout: Path, left: int, top: int) -> None:
     part[:] = (fruit[:, :, :3] * alpha + part * (1 - alpha)).astype(np.uint8)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Server:
-    """One gunicorn in a folder of its own."""
+class Server(Gunicorn):
+    """One gunicorn in a folder of its own, that sees what a test lays on its counter."""
 
     def __init__(self, folder: Path, film: Path, module: str = "tests.web.serve") -> None:
         self.scene_file = folder / "scene.json"
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log_file = folder / "log.txt"
-        self._module = module
-        self.env = {name: value for name, value in os.environ.items() if "CHECKOUT" not in name}
-        self.env |= {
+        settings = {
             "CHECKOUT_CAMERA": str(film),
             "CHECKOUT_WEIGHTS": str(self.scene_file),
             "CHECKOUT_PRICES": str(ROOT / "prices.xlsx"),
-            "CHECKOUT_DATABASE_URL": f"sqlite:///{folder / 'checkout.sqlite3'}",
             "CHECKOUT_SECRET_KEY": SECRET_KEY,
-            "CHECKOUT_PORT": str(self.port),
-            "CHECKOUT_LANGUAGE": "en",
             "CHECKOUT_PAYMENTS": "clerk",
         }
+        super().__init__(folder, settings, module)
         self.lay()
-
-    def start(self) -> "Server":
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", f"{self._module}:app"],
-                cwd=ROOT,
-                env=self.env,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(self.answers, 60)
-        return self
-
-    def answers(self) -> bool:
-        assert self.process.poll() is None, self.log
-        try:
-            return requests.get(f"{self.url}/healthz", timeout=2).ok
-        except (requests.ConnectionError, requests.Timeout):  # it listens before it can answer
-            return False
-
-    def stop(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
-
-    @property
-    def log(self) -> str:
-        return self.log_file.read_text()
 
     def lay(self, *keys: str) -> None:
         """Put fruit on the counter, one per place; no keys: an empty counter."""
@@ -188,18 +139,6 @@ def field(html: str, name: str) -> str:
     found = re.search(rf'name="{name}" value="([^"]*)"', html)
     assert found, f"no field {name}"
     return found[1]
-
-
-class InOrder(engineio.Client):
-    """Handles messages as they come; the library's own threads may swap a picture's two parts."""
-
-    def _trigger_event(self, event: str, *args: Any, **kwargs: Any) -> Any:
-        return super()._trigger_event(event, *args, **{**kwargs, "run_async": False})
-
-
-class Client(socketio.Client):
-    def _engineio_client_class(self) -> type[engineio.Client]:
-        return InOrder
 
 
 class Screen:

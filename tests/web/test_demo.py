@@ -5,8 +5,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.web.browsing import launched, opened, shoot, sign_in
-from tests.web.measure import RealServer
-from tests.web.server import ROOT, wait_until
+from tests.web.server import ROOT, Server, wait_until
 
 WEIGHTS = ROOT / "weights" / "default.safetensors"
 
@@ -19,7 +18,8 @@ def pressed_pay(page: Page) -> bool:
 
 
 def test_the_basket_fills_from_the_demo_and_becomes_a_sale(tmp_path: Path) -> None:
-    server = RealServer(tmp_path, "demo", "auto", WEIGHTS)
+    server = Server(tmp_path, Path("demo"), module="wsgi")
+    server.env["CHECKOUT_WEIGHTS"] = str(WEIGHTS)
     server.add_user("clara")
     server.start()
     try:

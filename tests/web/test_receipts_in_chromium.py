@@ -10,8 +10,9 @@ import pypdfium2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from app.soak.server import free_port
 from tests.web.browsing import launched, opened, shoot_all_sizes, sign_in
-from tests.web.server import Server, free_port
+from tests.web.server import Server
 
 
 @pytest.fixture(scope="module")
