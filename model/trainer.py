@@ -42,9 +42,10 @@ from model.training.state import (
     save_state,
     set_random_state,
 )
-from model.training.trunk import FoldedTrunk
+from model.training.trunk import FoldedTrunk, resting_trunk
 from model.training.validation import SCORES, Validation
 from model.weights import WeightsInfo, save_weights
+from model.yolov3 import Trunk
 
 Batches = Iterator[tuple[tuple[Tensor, Tensor], float]]
 
@@ -68,7 +69,7 @@ class Trainer:
         self._read_data()
         self._build(start(self.config, self.names, self.items))
         self.progress = Progress()
-        self.trunk: FoldedTrunk | None = None
+        self.trunk: Trunk | None = None
         self._saved_s = monotonic()
 
     def _read_data(self) -> None:
@@ -194,8 +195,10 @@ class Trainer:
         for number, stage in enumerate(self.model.backbone.stages):
             learns = not resting and number >= self.config.frozen_stages
             stage.requires_grad_(learns).train(learns and trains_bn)
-        still = resting or not trains_bn
-        self.trunk = FoldedTrunk(self.model.backbone) if still else None
+        if resting:
+            self.trunk = resting_trunk(self.model.backbone, self.place.device)
+        else:
+            self.trunk = None if trains_bn else FoldedTrunk(self.model.backbone)
 
     def _batch(self, model: nn.Module, images: Tensor, rows: Tensor) -> dict[str, float]:
         """Add up the gradients of one batch, and take a step when enough are gathered."""

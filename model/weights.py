@@ -20,6 +20,9 @@ from model.yolov3 import ANCHORS_PER_SCALE, NECKS, YoloV3
 FORMAT = "fruit-checkout-yolov3/1"
 LEAST_FAN_IN = 32  # weights of an output channel from which 8 bits do
 SCALE = ".scale"  # what follows a tensor's name in the name of its scales
+INT8 = "int8/"  # what begins the names of the numbers for computing in int8
+
+Int8 = dict[str, np.ndarray]  # what model.runtimes.int8 puts into a graph, by its place there
 
 
 class WeightsError(Exception):
@@ -103,9 +106,25 @@ def save_weights(path: Path, model: YoloV3, info: WeightsInfo, bits: int = 32) -
 
 def describe(path: Path, info: WeightsInfo) -> None:
     """Give a weights file another description; its tensors stay as they are."""
+    _write(path, _all_tensors(path), info)
+
+
+def read_int8(path: Path) -> Int8:
+    """What a file says of computing in int8; empty when it says nothing."""
+    found = {k: t.numpy() for k, t in _all_tensors(path).items() if k.startswith(INT8)}
+    return {name.removeprefix(INT8): numbers for name, numbers in found.items()}
+
+
+def write_int8(path: Path, int8: Int8) -> None:
+    """Tell a weights file how to compute in int8; an empty one takes away what it said."""
+    tensors = {name: t for name, t in _all_tensors(path).items() if not name.startswith(INT8)}
+    added = {f"{INT8}{place}": torch.from_numpy(numbers) for place, numbers in int8.items()}
+    _write(path, tensors | added, read_info(path))
+
+
+def _all_tensors(path: Path) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    _write(path, tensors, info)
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def _stored(name: str, t: Tensor, bits: int) -> dict[str, Tensor]:
@@ -118,9 +137,9 @@ def _stored(name: str, t: Tensor, bits: int) -> dict[str, Tensor]:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """A file's tensors as float32, whatever they are stored in."""
-    with safe_open(path, framework="pt") as file:
-        stored = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    """A network's tensors as float32, whatever they are stored in."""
+    tensors = _all_tensors(path)
+    stored = {name: t.float() for name, t in tensors.items() if not name.startswith(INT8)}
     scales = {name: stored.pop(name) for name in list(stored) if name.endswith(SCALE)}
     for name, scale in scales.items():
         t = stored.get(name.removesuffix(SCALE), scale)

@@ -24,6 +24,7 @@ ANCHORS_PER_SCALE = 3
 NECKS = {  # channels of each scale, finest first; whether the 3×3 are depthwise-separable
     "full": ((128, 256, 512), False),
     "slim": ((96, 128, 192), True),
+    "light": ((64, 80, 96), True),
     "tiny": ((128, 256), False),
 }
 

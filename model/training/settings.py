@@ -39,7 +39,11 @@ class TrainConfig:
         "head's rate and with its BatchNorm), a weights file of ours, or Darknet's",
     )
     backbone: str = setting("efficientnet_lite0", "trunk of the network")
-    neck: str = setting("slim", "neck and head of the network")
+    neck: str = setting(
+        "own",
+        "neck and head of the network: own (the starting weights', else slim), or one of "
+        f"{', '.join(NECKS)}; another one than the starting weights' begins anew on their trunk",
+    )
     image_size: int = setting(416, "side of the square input, pixels, a multiple of 32")
     anchors: str = setting(
         "own", "own (the starting weights', else COCO's), coco, auto (fitted to the data), or YAML"
@@ -93,7 +97,7 @@ class TrainConfig:
             raise SettingsError(
                 f"image_size must be a multiple of 32 over 32, got {self.image_size}"
             )
-        for name, known in (("backbone", BACKBONES), ("neck", NECKS)):
+        for name, known in (("backbone", BACKBONES), ("neck", ("own", *NECKS))):
             _one_of(name, getattr(self, name), known)
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:  # nor nan

@@ -16,7 +16,7 @@ from model.cli import SettingsError
 from model.darknet import is_darknet_file, load_darknet_trunk
 from model.data.trainset import TrainSet
 from model.training.settings import TrainConfig, read_settings
-from model.weights import load_weights
+from model.weights import WeightsInfo, load_weights
 from model.yolov3 import ANCHORS_PER_SCALE, YoloV3
 
 FITTED_ON = 400  # pictures whose boxes anchors are fitted to
@@ -60,7 +60,8 @@ def start(config: TrainConfig, names: Sequence[str], items: TrainSet) -> Start:
 
 def _new(config: TrainConfig, classes: int) -> Start:
     """A new neck and head on a trunk from ImageNet, from a Darknet file, or on a random one."""
-    model = YoloV3(classes, config.backbone, config.neck)
+    neck = "slim" if config.neck == "own" else config.neck
+    model = YoloV3(classes, config.backbone, neck)
     if config.weights == "imagenet":
         if not model.backbone.imagenet:
             raise SettingsError(
@@ -71,9 +72,8 @@ def _new(config: TrainConfig, classes: int) -> Start:
     elif config.weights != "random":
         load_darknet_trunk(model, Path(config.weights))
     trunk = model.backbone
-    return Start(
-        model, coco_anchors(model.scales), trunk.mean, trunk.std, config.backbone, config.neck
-    )
+    anchors = coco_anchors(model.scales)
+    return Start(model, anchors, trunk.mean, trunk.std, config.backbone, neck)
 
 
 def _continued(config: TrainConfig, names: Sequence[str]) -> Start:
@@ -84,6 +84,8 @@ def _continued(config: TrainConfig, names: Sequence[str]) -> Start:
     """
     path = Path(config.weights)
     old, info = load_weights(path)
+    if config.neck not in ("own", info.neck):
+        return _on_trunk(old.backbone, info, config.neck, len(names))
     model = YoloV3(len(names), info.backbone, info.neck)
     heads = tuple(f"{name}." for name, layer in model.named_modules() if _is_last(layer))
     kept = {k: v for k, v in old.state_dict().items() if not k.startswith(heads)}
@@ -98,6 +100,14 @@ def _continued(config: TrainConfig, names: Sequence[str]) -> Start:
     )
     anchors = info.anchor_array * info.image_size / config.image_size
     return Start(model, anchors, info.mean, info.std, info.backbone, info.neck, said)
+
+
+def _on_trunk(trunk: nn.Module, info: WeightsInfo, neck: str, classes: int) -> Start:
+    """A new neck and head on the trunk of a weights file of ours."""
+    model = YoloV3(classes, info.backbone, neck)
+    model.backbone.load_state_dict(trunk.state_dict())
+    anchors = coco_anchors(model.scales)
+    return Start(model, anchors, info.mean, info.std, info.backbone, neck)
 
 
 def _last(model: YoloV3) -> list[nn.Conv2d]:

@@ -1,15 +1,50 @@
-"""The trunk in training while its BatchNorm keeps its statistics."""
+"""The trunk in training while its BatchNorm keeps its statistics, or all of it rests."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from model.runtimes import openvino_fits
 from model.runtimes.base import BATCHNORM, fuse_batchnorm
+from model.yolov3 import Trunk
+
+
+def resting_trunk(trunk: nn.Module, device: torch.device) -> Trunk:
+    """The fastest form of a trunk that learns nothing for now."""
+    return CompiledTrunk(trunk) if device.type == "cpu" and openvino_fits() else FoldedTrunk(trunk)
+
+
+class CompiledTrunk:
+    """A trunk at rest on OpenVINO, which computes its maps in half of torch's time on a CPU."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        """Take the parameters as they are now."""
+        self._plain = deepcopy(trunk).eval().requires_grad_(False)
+        fuse_batchnorm(self._plain)
+        self._requests: dict[int, Any] = {}  # by the side of the pictures
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        """As the trunk: (B, 3, S, S) on the CPU → the maps that it taps, without gradients."""
+        side = x.shape[-1]
+        if side not in self._requests:
+            self._requests[side] = self._request(side)
+        found = [self._requests[side].infer([one[None]]).to_tuple() for one in x.numpy()]
+        return tuple(
+            torch.from_numpy(np.concatenate(maps)).contiguous(memory_format=torch.channels_last)
+            for maps in zip(*found, strict=True)
+        )
+
+    def _request(self, side: int) -> Any:
+        from model.runtimes.openvino_runtime import compiled, graph_of
+
+        return compiled(graph_of(self._plain, (1, 3, side, side)), torch.get_num_threads())
 
 
 class FoldedTrunk:

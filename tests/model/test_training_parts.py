@@ -14,6 +14,7 @@ from model.cli import SettingsError
 from model.darknet import write_darknet
 from model.data.dataset import DataError, read_config, read_split
 from model.data.trainset import TrainSet
+from model.runtimes import openvino_fits
 from model.trainer import Trainer
 from model.training.average import Average
 from model.training.inputs import Inputs
@@ -24,7 +25,7 @@ from model.training.records import COLUMNS, write_rows
 from model.training.schedule import Patience, Schedule
 from model.training.settings import TrainConfig
 from model.training.start import start
-from model.training.trunk import FoldedTrunk
+from model.training.trunk import CompiledTrunk, FoldedTrunk, resting_trunk
 from model.weights import WeightsError, load_weights, save_weights
 from model.yolov3 import YoloV3
 from tests.model.helpers import NAMES, SAMPLE, info, random_weights
@@ -263,6 +264,17 @@ def test_a_network_keeps_its_own_neck_whatever_was_asked(items, tmp_path):
     assert (new.backbone, new.neck, len(new.anchors)) == ("darknet_tiny", "tiny", 2)
 
 
+def test_another_neck_begins_anew_on_the_trunk_of_the_weights(items, tmp_path):
+    path = random_weights(tmp_path)
+    new = begun(items, weights=str(path), neck="tiny")
+    old = load_weights(path)[0]
+    assert (new.backbone, new.neck, new.anchors.shape) == ("efficientnet_lite0", "tiny", (2, 3, 2))
+    assert same(new.model.backbone, old.backbone)
+    assert begun(items, weights=str(path), neck="slim").model.state_dict().keys() == (
+        old.state_dict().keys()
+    )
+
+
 def test_a_trunk_of_darknets_is_loaded(items, tmp_path):
     trunk = YoloV3(2, "darknet_tiny", "tiny").backbone
     path = tmp_path / "tiny.conv"
@@ -297,6 +309,16 @@ def test_a_folded_trunk_gives_the_maps_and_the_gradients_of_the_trunk(name):
 def test_a_folded_trunk_at_rest_asks_for_no_gradients():
     trunk = build_backbone("efficientnet_lite0").requires_grad_(False)
     assert not any(m.requires_grad for m in FoldedTrunk(trunk)(torch.rand(1, 3, 64, 64)))
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "darknet_tiny"])
+def test_a_compiled_trunk_gives_the_maps_of_the_trunk_at_every_size(name):
+    trunk = build_backbone(name).eval().requires_grad_(False)
+    compiled = resting_trunk(trunk, torch.device("cpu"))
+    assert isinstance(compiled, CompiledTrunk if openvino_fits() else FoldedTrunk)
+    for side, pictures in ((64, 2), (96, 3), (64, 1)):
+        x = torch.rand(pictures, 3, side, side).contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(compiled(x), trunk(x), rtol=1e-3, atol=1e-4)
 
 
 def test_keys_are_told_apart_by_epoch_and_picture():
