@@ -1,19 +1,22 @@
 """Time every step and runtime on this machine, side by side.
 
     python -m model.benchmark [--weights W] [--image-size 320 416] [--json OUT]
+    python -m model.benchmark --lane
     python -m model.benchmark --backbone darknet53 --neck full
 
-The second form times a network of another kind, untrained: its speed does not depend on training.
+--lane runs the whole checkout too, from camera to browser; it needs requirements-dev.txt. The last
+form times a network of another kind, untrained: its speed does not depend on training.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,6 +29,7 @@ from model.backbones import BACKBONES, build_backbone
 from model.boxes import Letterbox
 from model.cli import existing_file, refusing
 from model.data.dataset import DataError
+from model.lane_speed import lane_table, time_lane
 from model.runtimes import openvino_fits
 from model.runtimes.base import BaseDetector
 from model.runtimes.torch_runtime import TorchDetector
@@ -33,6 +37,7 @@ from model.weights import WeightsInfo, load_weights, read_info, save_weights
 from model.yolov3 import NECKS, YoloV3
 
 DEFAULT_WEIGHTS = Path("weights/default.safetensors")
+NETWORK = "letterbox + network"
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def time_detector(detector: BaseDetector, image: np.ndarray, rounds: int) -> lis
         return Timing(step, detector.runtime, detector.image_size, *time_calls(call, rounds))
 
     return [
-        row("letterbox + network", lambda: detector.raw_maps(image)),
+        row(NETWORK, lambda: detector.raw_maps(image)),
         row("decode + NMS", lambda: detector.find(maps, fit, detector.confidence)),
         row("detect, all", lambda: detector.detect(image)),
     ]
@@ -167,14 +172,18 @@ def network_size(info: WeightsInfo) -> tuple[float, float]:
     return sum(p.numel() for p in model.parameters()) / 1e6, multiplied / 1e9
 
 
-def as_table(timings: list[Timing], peak: float) -> str:
-    """Aligned text."""
+def as_table(timings: list[Timing], peak: float, gmac: Mapping[int, float]) -> str:
+    """Aligned text, with the networks' share of the peak; gmac: by input size, for one picture."""
     lines = [f"float32 GEMM peak of this machine: {peak:.0f} GFLOP/s", ""]
-    lines.append(f"{'step':<22}{'runtime':<10}{'size':>5}{'median ms':>11}{'p95 ms':>9}{'FPS':>8}")
+    lines.append(
+        f"{'step':<22}{'runtime':<10}{'size':>5}{'median ms':>11}{'p95 ms':>9}{'FPS':>8}"
+        f"{'of peak':>9}"
+    )
     for t in timings:
+        share = f"{t.fps * 2 * gmac[t.image_size] / peak:.0%}" if t.step == NETWORK else ""
         lines.append(
             f"{t.step:<22}{t.runtime:<10}{t.image_size:>5}{t.median_ms:>11.2f}{t.p95_ms:>9.2f}"
-            f"{t.fps:>8.1f}"
+            f"{t.fps:>8.1f}{share:>9}".rstrip()
         )
     return "\n".join(lines)
 
@@ -190,6 +199,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--image-size", type=int, nargs="+", help="input sizes (default: the weights')")
     p.add_argument("--threads", type=int, help="CPU threads (default: the runtime's choice)")
     p.add_argument("--rounds", type=int, default=100, help="timed calls a step (default 100)")
+    p.add_argument(
+        "--lane",
+        type=float,
+        nargs="?",
+        const=1.0,
+        metavar="MINUTES",
+        help="run the whole checkout too, on four scenes, so long each (default 1)",
+    )
     p.add_argument("--json", type=Path, help="write the figures here too")
     return p
 
@@ -202,23 +219,30 @@ def main(argv: list[str] | None = None) -> None:
     sizes = args.image_size or [info.image_size]
     if any(size <= 0 or size % 32 for size in sizes) or args.rounds < 1:
         raise DataError("--image-size takes multiples of 32, --rounds at least 1")
+    if args.lane is not None and not 0 < args.lane < math.inf:
+        raise DataError("--lane takes minutes above 0")
     image = sample_picture()
     timings: list[Timing] = []
+    gmac: dict[int, float] = {}
     for size in sizes:
         described = wanted(info, args.backbone or info.backbone, args.neck or info.neck, size)
-        millions, billions = network_size(described)
+        millions, gmac[size] = network_size(described)
         kind = f"{described.backbone}, {described.neck} neck, {size}"
-        print(f"{kind}: {millions:.1f} M parameters, {billions:.2f} GMAC", flush=True)
+        print(f"{kind}: {millions:.1f} M parameters, {gmac[size]:.2f} GMAC", flush=True)
         timings += time_shared(image, size, args.rounds)
         with tempfile.TemporaryDirectory() as folder:
             path = weights_of(described, args.weights, Path(folder))
             for detector in detectors(path, args.threads):
                 timings += time_detector(detector, image, args.rounds)
     peak = gemm_peak()
-    print(as_table(timings, peak))
+    print(as_table(timings, peak, gmac))
+    figures = {"gemm_gflops": peak, "timings": [vars_of(t) for t in timings]}
+    if args.lane:
+        lane = list(time_lane(args.weights, args.lane))
+        print(f"\n{lane_table(lane, peak, network_size(info)[1])}")
+        figures["lane"] = [asdict(row) for row in lane]
     if args.json:
-        rows = [vars_of(t) for t in timings]
-        args.json.write_text(json.dumps({"gemm_gflops": peak, "timings": rows}, indent=2))
+        args.json.write_text(json.dumps(figures, indent=2))
 
 
 def vars_of(timing: Timing) -> dict:
