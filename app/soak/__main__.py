@@ -56,6 +56,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = p.parse_args(argv)
     if arguments.browsers > MOST_BROWSERS:
         p.error(f"--browsers: at most {MOST_BROWSERS} are let in")
+    if not arguments.weights.is_file():
+        p.error(f"--weights: {arguments.weights}: no such file")
     return arguments
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,11 +95,7 @@ def soak(server: Gunicorn, browsers: int, minutes: float, every_s: float) -> Run
         screens = [stack.enter_context(closing(connected(server))) for _ in range(browsers)]
         await_lane(server, screens)
         run.first_s = time.monotonic() - began
-        with suppress(KeyboardInterrupt):
-            try:
-                watch(run, server, screens, minutes * 60, every_s)
-            except ServerError as error:
-                run.failure = str(error)
+        watch(run, server, screens, minutes * 60, every_s)
         run.reconnects = sum(screen.connections - 1 for screen in screens)
     return run
 
@@ -128,7 +124,20 @@ def await_lane(server: Gunicorn, screens: Sequence[Browser]) -> None:
 def watch(
     run: Run, server: Gunicorn, screens: Sequence[Browser], seconds: float, every_s: float
 ) -> None:
-    """Sample until the time is over; each sample is put into the run at once."""
+    """Sample until the time is over, somebody presses Ctrl+C, or the server breaks down."""
+    try:
+        for sample in samples(server, screens, seconds, every_s):
+            run.samples.append(sample)
+    except KeyboardInterrupt:
+        pass
+    except ServerError as error:
+        run.failure = str(error)
+
+
+def samples(
+    server: Gunicorn, screens: Sequence[Browser], seconds: float, every_s: float
+) -> Iterator[Sample]:
+    """A sample every so many seconds; raises ServerError when the server or its worker dies."""
     began = before = read(server)
     for screen in screens:
         screen.take_ages_ms()
@@ -137,13 +146,15 @@ def watch(
         while (left_s := began.at_s + seconds - time.monotonic()) > 0:
             time.sleep(min(every_s, left_s))
             now = read(server)
+            if now.metrics["frames_captured_total"] < before.metrics["frames_captured_total"]:
+                raise ServerError(f"the server's worker died: {server.last_line}")
             ages_ms = [age for screen in screens for age in screen.take_ages_ms()]
-            run.samples.append(sample_of(began, before, now, ages_ms, len(screens)))
+            sample = sample_of(began, before, now, ages_ms, len(screens))
             bar.update(min(round(now.at_s - began.at_s), whole_s) - bar.n)
-            shown = run.samples[-1]
             bar.set_postfix_str(
-                f"{shown.detections_per_s:.1f} detections/s, {shown.memory_mib:.0f} MiB"
+                f"{sample.detections_per_s:.1f} detections/s, {sample.memory_mib:.0f} MiB"
             )
+            yield sample
             before = now
 
 
