@@ -15,12 +15,13 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from app.errors import CheckoutError, SettingsError, SourceError
 from app.settings import RUNTIMES, Settings
 from app.vision.camera import Source, open_source
-from app.vision.settle import SettleConfig, Settler
+from app.vision.settle import Scene, SettleConfig, Settler
 from model.detector import Detection, Detector, load_detector
 
 
@@ -38,11 +39,32 @@ class Row:
     counts: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One picture and what the lane makes of it.
+
+    frame: number in the source, from 0. t_s: the source's own time, seconds. image: uint8
+    (H, W, 3) BGR.
+    """
+
+    frame: int
+    t_s: float
+    image: np.ndarray
+    scene: Scene
+
+
 def replay(source: Source, detector: Detector, every: int = 1) -> Iterator[Row]:
     """Look at every ``every``-th frame of a source, from its first to its end.
 
     Raises SourceError when the source cannot be read on.
     """
+    for look in watch(source, detector, every):
+        scene = look.scene
+        yield Row(look.frame, round(look.t_s, 3), scene.settled, dict(scene.counts))
+
+
+def watch(source: Source, detector: Detector, every: int = 1) -> Iterator[Look]:
+    """As ``replay``, with the pictures, the tracks and the open questions."""
     config = SettleConfig.of(detector)
     settler = Settler(config)
     last_image, detections = None, list[Detection]()
@@ -52,8 +74,7 @@ def replay(source: Source, detector: Detector, every: int = 1) -> Iterator[Row]:
         if image is not last_image:  # a folder shows the same picture for a while
             last_image, detections = image, detector.detect(image, config.name_score)
         height, width = image.shape[:2]
-        scene = settler.update(detections, t_s, width, height)
-        yield Row(frame, round(t_s, 3), scene.settled, dict(scene.counts))
+        yield Look(frame, t_s, image, settler.update(detections, t_s, width, height, image))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

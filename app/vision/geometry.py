@@ -48,6 +48,13 @@ def overlap_of(a_xyxy: BoxXYXY, b_xyxy: BoxXYXY) -> float:
     return shared / (box_side(a_xyxy) ** 2 + box_side(b_xyxy) ** 2 - shared)
 
 
+def share_inside(box_xyxy: BoxXYXY, other_xyxy: BoxXYXY) -> float:
+    """Share of one box's area that lies inside another, in [0, 1]."""
+    width = min(box_xyxy[2], other_xyxy[2]) - max(box_xyxy[0], other_xyxy[0])
+    height = min(box_xyxy[3], other_xyxy[3]) - max(box_xyxy[1], other_xyxy[1])
+    return max(width, 0.0) * max(height, 0.0) / box_side(box_xyxy) ** 2
+
+
 def distance(a_xyxy: BoxXYXY, b_xyxy: BoxXYXY) -> float:
     """Distance of the boxes' centres, pixels."""
     dx = a_xyxy[0] + a_xyxy[2] - b_xyxy[0] - b_xyxy[2]

@@ -226,7 +226,7 @@ class Lane:
         if detections is None:  # what lay there may lie there still, but nobody is sure
             return replace(self._scene, settled=False, tracks=())
         height, width = frame.image.shape[:2]
-        return self._settler.update(detections, frame.captured_at, width, height)
+        return self._settler.update(detections, frame.captured_at, width, height, frame.image)
 
     def _detect(self, frame: Frame) -> list[Detection] | None:
         """What the detector finds; None without one, or when it fails on this frame."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from app.vision.fuse import Observation
-from app.vision.geometry import BoxXYXY, box_side, distance, overlap_of, overlaps
+from app.vision.geometry import BoxXYXY, box_side, distance, overlap_of, overlaps, share_inside
 from app.vision.settle_config import SettleConfig
 from app.vision.tracks import Track
 
@@ -88,33 +88,52 @@ def _in_reach(
     return pairs
 
 
-def without_doubles(tracks: Sequence[Track], config: SettleConfig) -> list[Track]:
-    """Leave out the younger of two tracks that share one place, of which one lies there unseen.
+def without_doubles(tracks: Sequence[Track], now_s: float, config: SettleConfig) -> list[Track]:
+    """Leave out tracks that follow a fruit which another track follows too.
 
-    Both live on the same fruit by turns, as after a fruit was carried over another.
+    Of two that share one place, where one lies unseen, the younger: both live on the same fruit by
+    turns, as after a fruit was carried over another. And one that never was in the basket and is
+    out of sight where another fruit lies: it followed a piece of that, left to be seen by a hand.
     """
     doubles: set[int] = set()
     for unseen in tracks:
         if unseen.absence_s == 0.0:
             continue
+        fleeting = not unseen.counted and unseen.is_missing(now_s, config)
         for other in tracks:
             if other is unseen or not other.resting or other.seen_s <= unseen.seen_s:
                 continue
             if overlap_of(unseen.box_xyxy, other.box_xyxy) >= config.same_iou:
                 doubles.add(max(unseen.id, other.id))
+            elif fleeting and _is_part(unseen.box_xyxy, other.box_xyxy, config):
+                doubles.add(unseen.id)
     return [track for track in tracks if track.id not in doubles]
+
+
+def _is_part(box_xyxy: BoxXYXY, whole_xyxy: BoxXYXY, config: SettleConfig) -> bool:
+    return share_inside(box_xyxy, whole_xyxy) >= config.part_share
+
+
+def may_be_part(track: Track, tracks: Sequence[Track], config: SettleConfig) -> bool:
+    """Whether a new fruit may be a piece of one in the basket of its name, beside a hand."""
+    return any(
+        other.whole_xyxy is not None
+        and other.key == track.key
+        and _is_part(track.box_xyxy, other.whole_xyxy, config)
+        for other in tracks
+    )
 
 
 def _affinity(
     track: Track, seen: Observation, iou: float, inside: float, config: SettleConfig
 ) -> float:
-    """Overlap, better for the track's own name; a nested box of it counts as just enough.
+    """Overlap, better for the track's own name; a piece of it counts as just enough.
 
-    Nested: a fruit half under a hand, or seen whole again.
+    A piece: a fruit half under a hand, or seen whole again.
     """
     if track.key not in seen.names:
         return float(iou)
-    overlap = max(iou, config.match_iou) if inside >= config.nested_share else iou
+    overlap = max(iou, config.match_iou) if inside >= config.part_share else iou
     return float(overlap) + config.match_name
 
 

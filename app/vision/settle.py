@@ -1,7 +1,7 @@
 """Detections per frame → tracks → the settled basket.
 
 The basket changes only as a whole and only when the scene is at rest and leaves no doubt; until
-then the last one stays and ``settled`` is False. Pure: the only clock is ``t_s``.
+then the last one stays and ``settled`` is False. The only clock is ``t_s``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+
 from app.vision.fuse import Observation, fuse
 from app.vision.geometry import BoxXYXY, Size
-from app.vision.match import match, without_doubles
+from app.vision.ground import Ground
+from app.vision.match import match, may_be_part, without_doubles
 from app.vision.mount import bump, common_shift
 from app.vision.settle_config import SettleConfig
 from app.vision.tracks import Track
@@ -66,21 +69,34 @@ class Settler:
         self._next_id = 1
         self._last_t_s: float | None = None
         self._now_s = 0.0
-        self._waited_s = 0.0
+        self._waited_s = self._covered_s = 0.0
+        self._ground = Ground()
 
-    def update(self, detections: Sequence[Detection], t_s: float, width: int, height: int) -> Scene:
+    def update(
+        self,
+        detections: Sequence[Detection],
+        t_s: float,
+        width: int,
+        height: int,
+        image: np.ndarray | None = None,
+    ) -> Scene:
         """Take in one frame.
 
         detections: any order, several names for one fruit allowed, scores from
         ``config.name_score`` up are of use. t_s: the frame's time, seconds from any start; a
-        time that does not advance counts as none. width, height: the frame, pixels.
+        time that does not advance counts as none. width, height: the frame, pixels. image: uint8
+        (height, width, 3) BGR; without it a hand is not seen, and a fruit that was taken is waited
+        for as if one lay over it.
         """
         step_s = self._advance(t_s)
         seen = fuse(detections, self.config)
+        if image is not None:
+            self._ground.look(image)
         self._follow(seen, step_s, (float(width), float(height)))
         settled = self._is_settled(step_s)
         if settled:
             self._take_basket()
+            self._ground.learn([track.box_xyxy for track in self._tracks], step_s)
         views = tuple(
             TrackView(t.id, t.key, t.score, t.box_xyxy, t.confirmed, t.counted and t.doubted)
             for t in self._tracks
@@ -115,7 +131,10 @@ class Settler:
                 track.hit(seen[matched[index]], self._now_s, step_s, frame, config)
             else:
                 track.miss(step_s, config)
-        self._tracks = [t for t in without_doubles(tracks, config) if not t.is_gone(config)]
+            track.look_beneath(self._ground.bare_share(track.place_xyxy), step_s, config)
+        self._tracks = [
+            t for t in without_doubles(tracks, self._now_s, config) if not t.is_gone(config)
+        ]
         known = set(matched.values())
         for index, observation in enumerate(seen):
             if index not in known and observation.score >= config.confidence:
@@ -133,7 +152,8 @@ class Settler:
                 track.shift(dx, dy)
 
     def _is_settled(self, step_s: float) -> bool:
-        if self._is_waiting(step_s) or self._now_s < self.config.start_s:
+        held_up = [self._is_waiting(step_s), self._is_covered(step_s)]  # both keep time
+        if any(held_up) or self._now_s < self.config.start_s:
             return False
         return not any(self._is_unsure(track) for track in self._tracks) and not self._is_in_doubt()
 
@@ -146,11 +166,18 @@ class Settler:
         self._waited_s = min(limit_s, max(0.0, self._waited_s + change_s))
         return coming and self._waited_s < limit_s
 
+    def _is_covered(self, step_s: float) -> bool:
+        """Whether a hand is in the picture; what stays for longer is none, but no fruit either."""
+        covered = self._ground.is_covered(t.box_xyxy for t in self._tracks if t.confirmed)
+        self._covered_s = self._covered_s + step_s if covered else 0.0
+        return covered and self._covered_s < self.config.patience_s
+
     def _is_coming(self, track: Track) -> bool:
         if track.counted:
             return False
         if track.confirmed:
-            return not track.resting or track.name_is_contested(self._now_s, self.config)
+            contested = track.name_is_contested(self._now_s, self.config)
+            return not track.resting or contested or may_be_part(track, self._tracks, self.config)
         stays = track.near.since_s < track.seen_s
         young = self._now_s - track.born_s < self.config.tentative_s
         return stays and young and track.evidence > 0.0
@@ -173,6 +200,7 @@ class Settler:
     def _take_basket(self) -> None:
         for track in self._tracks:
             track.counted = track.counted or _enters(track)
+            track.whole_xyxy = track.box_xyxy if track.counted else None
             track.weigh(self.config)
         counts = Counter(track.key for track in self._tracks if track.counted)
         if counts != self._counts:

@@ -40,6 +40,10 @@ class SettleConfig:
     """A box around two or more separate fruits is dropped if theirs reach this share of its
     score; parts of one large fruit score lower than the whole."""
 
+    part_share: float = 0.5
+    """Share of a box inside that of a known fruit from which it may be a piece of it: a hand over
+    a large fruit leaves several to be seen."""
+
     # One fruit, one track (between frames)
     match_iou: float = 0.4
     """Overlap with the last box from which an observation of the same name continues a track."""
@@ -109,6 +113,12 @@ class SettleConfig:
     """Absence after which a fruit lost at its place is gone: a hand hides one for up to 2 s."""
     carried_s: float = 0.5
     """Absence after which a fruit lost in motion is gone."""
+    bare_seen: float = 0.5
+    """Share of a fruit's place that may look like the bare counter while the fruit is seen …"""
+    bare_gone: float = 0.8
+    """… and that must look like it for the fruit to be gone …"""
+    bare_s: float = 0.2
+    """… for so long: then it is no matter how long a hand might hide it."""
     heal_rate: float = 4.0
     """Seconds of absence that one second in sight makes good; a track seen in less than
     1 / (1 + rate) of the frames fades away."""

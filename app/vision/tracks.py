@@ -56,7 +56,10 @@ class Track:
     counted: bool = False
     resting: bool = False
     home_xyxy: BoxXYXY | None = None
+    whole_xyxy: BoxXYXY | None = None
     away: int = 0
+    stands_out: bool = False
+    bare_s: float = 0.0
     votes: dict[str, float] = field(default_factory=dict)
     told: bool = False
     doubted: bool = False
@@ -90,6 +93,23 @@ class Track:
         self.absence_s, self.misses = self.absence_s + step_s, self.misses + 1
         self._believe(-config.leak_share * config.confidence * step_s, config)
 
+    @property
+    def place_xyxy(self) -> BoxXYXY:
+        """Where it rests, or where it was last seen before it ever did."""
+        return self.home_xyxy or self.box_xyxy
+
+    def look_beneath(self, bare_share: float, step_s: float, config: SettleConfig) -> None:
+        """Record how much of its place looks like the bare counter, in [0, 1].
+
+        Only a fruit that hides the counter while it is seen can be proved absent by it.
+        """
+        if self.misses == 0:
+            self.stands_out, self.bare_s = bare_share <= config.bare_seen, 0.0
+        elif self.stands_out and bare_share >= config.bare_gone:
+            self.bare_s += step_s
+        else:
+            self.bare_s = 0.0
+
     def is_missing(self, now_s: float, config: SettleConfig) -> bool:
         """Whether it is out of sight for longer than a flicker of the detector."""
         return self.misses >= config.blink_frames and now_s - self.seen_s > config.blink_s
@@ -98,6 +118,8 @@ class Track:
         """Whether its absence is too long to be a flicker, a hand over it, or a way travelled."""
         if not self.confirmed:
             return self.absence_s > config.tentative_s
+        if self.misses >= config.blink_frames and self.bare_s >= config.bare_s:
+            return True
         carried = self.away >= config.carry_frames
         return self.absence_s > (config.carried_s if carried else config.hidden_s)
 
@@ -133,6 +155,8 @@ class Track:
         self.far.box_xyxy = shifted(self.far.box_xyxy, dx, dy)
         if self.home_xyxy is not None:
             self.home_xyxy = shifted(self.home_xyxy, dx, dy)
+        if self.whole_xyxy is not None:
+            self.whole_xyxy = shifted(self.whole_xyxy, dx, dy)
 
     def _place(self, now_s: float, weight: float, frame: Size, config: SettleConfig) -> None:
         was_calm = now_s - self.near.since_s >= config.sway_s

@@ -23,7 +23,7 @@ from tests.vision.filming import Filming
 from tests.vision.script import DATA, Episode, Event, Hide, Move, Place, Point, Take
 from tests.vision.sprites import key_of, lay, share_covered
 
-LARGE = ("pineapple", "watermelon")  # there is room for one at a time
+LARGE = ("durian", "pineapple", "watermelon")  # there is room for one at a time
 FOR_SALE = ("apple", "grapes", "lemon", "melon", "orange", "pear", "pineapple", "watermelon")
 
 
@@ -90,10 +90,12 @@ def random_episode(
     width: int = 1280,
     height: int = 720,
     disturbed: bool = True,
+    backgrounds: Sequence[Path] | None = None,
 ) -> Episode:
     """Make up an episode: fruits come, some are hidden or moved, all go; the same for a seed.
 
-    cutouts: files to choose from, default those for sale. disturbed: flicker, drift, shake, noise.
+    cutouts, backgrounds: files to choose from, default those for sale and those of the tests.
+    disturbed: flicker, drift, shake, noise.
     """
     dice = random.Random(seed)
     cutouts = list(cutouts or for_sale())
@@ -122,7 +124,7 @@ def random_episode(
         seed=seed,
         events=tuple(events),
         duration_s=clock + 2.0,
-        background=dice.choice(sorted((DATA / "backgrounds").glob("*.jpg"))),
+        background=dice.choice(sorted(backgrounds or (DATA / "backgrounds").glob("*.jpg"))),
     )
     if not disturbed:
         return episode

@@ -17,10 +17,13 @@ LONGEST_PX = {  # longest side of each fruit on a counter 80 cm wide, 1280 pixel
     "lime": 100,
     "lemon": 128,
     "pear": 165,
+    "dragon_fruit": 190,
+    "oriental_melon": 190,
     "grapes": 215,
     "melon": 255,
     "pineapple": 430,
     "watermelon": 340,
+    "durian": 360,
 }
 SKINS_BGR = ((150, 180, 226), (120, 152, 205), (72, 98, 150))
 SLEEVES_BGR = ((110, 74, 48), (70, 70, 76), (96, 120, 60))
@@ -53,8 +56,9 @@ class Sprite:
 
 
 def key_of(cutout: Path) -> str:
-    """Return the class of a cut-out file: "oriental_melon_2.png" → "oriental_melon"."""
-    return cutout.stem.rpartition("_")[0]
+    """Return the class of "cutouts/oriental_melon_2.png" or "cutouts/oriental_melon/x.png"."""
+    folder = cutout.parent.name
+    return cutout.stem.rpartition("_")[0] if folder == "cutouts" else folder
 
 
 @lru_cache(maxsize=64)

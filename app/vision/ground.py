@@ -1,0 +1,99 @@
+"""What the bare counter looks like: so a hand over it is noticed, and a place that is empty again.
+
+The detector knows fruit only. Of two fruits that it no longer sees, one lies under a hand and one
+was taken away; where the counter can be seen, the fruit cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from app.vision.geometry import BoxXYXY
+
+CELLS_ACROSS = 80  # a lemon fills eight by eight; averaging takes out noise and a shaking mount
+LIMIT = 18.0  # of 255, by which a cell of the counter may differ: shaken wood grain leaves 12
+DARKEST_SHADOW = 0.5  # of the light that falls beside it
+SHADOW_TINT = 0.06  # a shadow takes the same share of red, green and blue, within so much
+LEARN_PER_S = 10.0  # of 255: what stays becomes counter within 10 s, a passing hand does not
+HAND_SHARE = 0.002  # of the picture: two finger tips
+LOST_SHARE = 0.5  # of the counter that differs: it is another one, or the mount was knocked
+INNER = 0.7  # of a box: its corners show counter, round fruit or not
+MARGIN = 0.1  # of a box's sides, and a cell: its edge and the darkest of its shadow
+
+
+class Ground:
+    """Remembers the counter's colours in cells; unknown where it was never seen bare."""
+
+    def __init__(self) -> None:
+        self._bare = np.zeros((0, 0, 3), np.float32)  # (rows, columns, 3), NaN: unknown
+        self._now = self._bare
+        self._unlike = np.zeros((0, 0), bool)
+        self._cell_px = 1.0
+
+    def look(self, image: np.ndarray) -> None:
+        """Compare a picture, uint8 (H, W, 3) BGR, of at least one pixel, with the bare counter."""
+        self._cell_px = image.shape[1] / CELLS_ACROSS
+        cells = _cells(image)
+        if self._bare.shape != cells.shape:
+            self._bare = np.full_like(cells, np.nan)
+        known = ~np.isnan(self._bare[..., 0])
+        # Light and exposure change everywhere alike: what most of the counter does is taken out.
+        gains = (cells[known] + 1) / (self._bare[known] + 1)  # (n, 3)
+        self._now = cells / np.median(gains, axis=0) if known.any() else cells
+        self._unlike = known & _unlike(self._now, self._bare)
+        if self._unlike.sum() > LOST_SHARE * self._unlike.size:
+            self._bare[:], self._unlike[:] = np.nan, False
+
+    def bare_share(self, box_xyxy: BoxXYXY) -> float:
+        """Share of a box's inner part, in [0, 1], that is known to look like the bare counter."""
+        part = self._part(box_xyxy, (INNER - 1) / 2, 0)
+        bare = ~np.isnan(self._bare[part][..., 0]) & ~self._unlike[part]
+        return float(bare.mean()) if bare.size else 0.0
+
+    def is_covered(self, boxes_xyxy: Iterable[BoxXYXY]) -> bool:
+        """Whether something other than the fruits in these boxes lies or moves over the counter."""
+        covered = self._unlike & self._beside(boxes_xyxy)
+        return int(covered.sum()) > HAND_SHARE * covered.size
+
+    def learn(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> None:
+        """Take what lies beside these boxes for the counter; known cells change slowly."""
+        free = self._beside(boxes_xyxy)
+        most = LEARN_PER_S * step_s
+        change = np.clip(self._now[free] - self._bare[free], -most, most)
+        learnt = self._bare[free] + change
+        self._bare[free] = np.where(np.isnan(learnt), self._now[free], learnt)
+
+    def _beside(self, boxes_xyxy: Iterable[BoxXYXY]) -> np.ndarray:
+        free = np.ones(self._unlike.shape, bool)
+        for box_xyxy in boxes_xyxy:
+            free[self._part(box_xyxy, MARGIN, 1)] = False
+        return free
+
+    def _part(self, box_xyxy: BoxXYXY, grow: float, cells: int) -> tuple[slice, slice]:
+        """Cells of a box whose sides go outwards by a share of their length and whole cells."""
+        left, top, right, bottom = (edge / self._cell_px for edge in box_xyxy)
+        dx, dy = grow * (right - left) + cells, grow * (bottom - top) + cells
+        rows = slice(max(0, int(top - dy)), max(0, int(np.ceil(bottom + dy))))
+        return rows, slice(max(0, int(left - dx)), max(0, int(np.ceil(right + dx))))
+
+
+def _cells(image: np.ndarray) -> np.ndarray:
+    """Mean colours of an image's cells: uint8 (H, W, 3) → float32 (rows, columns, 3)."""
+    rows = max(1, round(CELLS_ACROSS * image.shape[0] / image.shape[1]))
+    fine = 4 * CELLS_ACROSS, 4 * rows
+    if fine[0] < image.shape[1]:  # sixteen points of each cell will do, at a third of the time
+        image = cv2.resize(image, fine, interpolation=cv2.INTER_LINEAR)
+    cells = cv2.resize(image, (CELLS_ACROSS, rows), interpolation=cv2.INTER_AREA)
+    return cells.astype(np.float32)
+
+
+def _unlike(now: np.ndarray, bare: np.ndarray) -> np.ndarray:
+    """Which cells are neither the bare counter nor its shadow: (h, w, 3) twice → (h, w)."""
+    light = (now + 8) / (bare + 8)  # 8: in the dark, noise is no colour
+    mean = light.mean(axis=2)
+    tint = np.abs(light - mean[..., None]).max(axis=2)
+    shadow = (mean < 1) & (mean > DARKEST_SHADOW) & (tint < SHADOW_TINT)
+    return (np.abs(now - bare).max(axis=2) > LIMIT) & ~shadow
