@@ -25,7 +25,8 @@ test: .venv/test browser database lint unit
 	@$(PIP) -r requirements.txt
 	@touch $@
 
-.venv/test: .venv/run requirements-dev.txt requirements-postgresql.txt requirements-portone.txt
+.venv/test: .venv/run requirements-dev.txt requirements-postgresql.txt \
+    requirements-portone.txt requirements-export.txt
 	@echo "setup: installing what the tests need"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@

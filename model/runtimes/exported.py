@@ -1,0 +1,71 @@
+"""A detector read back from a file that model.export wrote, with nothing but what stands in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from model.boxes import Letterbox
+from model.decode import suppress
+from model.detector import Detection
+from model.portable import INPUT, OUTPUTS
+
+Answer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+class ExportedDetector:
+    """Runs an ``.onnx`` file on ONNX Runtime, an ``.xml`` file on OpenVINO; see Detector."""
+
+    def __init__(self, path: Path) -> None:
+        self.runtime = "onnx" if path.suffix == ".onnx" else "openvino"
+        self._answer, facts = _onnx(path) if self.runtime == "onnx" else _openvino(path)
+        self.names = tuple(json.loads(facts["names"]))
+        self.confidence = float(facts["confidence"])
+        self.image_size = int(facts["image_size"])
+        self.calibrated: bool = json.loads(facts["calibrated"])
+        self._nms_iou = float(facts["nms_iou"])
+
+    def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
+        """Find the fruit in one picture; see model.detector.Detector."""
+        least = self.confidence if confidence is None else confidence
+        fit = Letterbox(image.shape[1], image.shape[0], self.image_size)
+        boxes, scores = self._answer(fit.apply(image)[None])
+        index, class_ids = np.nonzero(scores[0] >= least)
+        boxes, scores = boxes[0, index], scores[0, index, class_ids]
+        kept = suppress(boxes, scores, class_ids, self._nms_iou)
+        corners = fit.to_picture(boxes[kept]).tolist()
+        return [
+            Detection(self.names[class_id], float(score), (x1, y1, x2, y2))
+            for (x1, y1, x2, y2), score, class_id in zip(
+                corners, scores[kept], class_ids[kept], strict=True
+            )
+            if x2 > x1 and y2 > y1
+        ]
+
+
+def _onnx(path: Path) -> tuple[Answer, dict[str, str]]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    return lambda picture: tuple(session.run(OUTPUTS, {INPUT: picture})), facts
+
+
+def _openvino(path: Path) -> tuple[Answer, dict[str, str]]:
+    import openvino as ov
+
+    from model.runtimes.openvino_graph import FACTS
+    from model.runtimes.openvino_runtime import compiled
+
+    graph = ov.Core().read_model(path)
+    facts = {name: fact.astype(str) for name, fact in graph.get_rt_info(FACTS).astype(dict).items()}
+    request = compiled(graph)
+
+    def answer(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = request.infer({INPUT: picture})
+        return found[OUTPUTS[0]], found[OUTPUTS[1]]
+
+    return answer, facts
