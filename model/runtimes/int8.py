@@ -22,6 +22,7 @@ from openvino import opset13
 from model.weights import Int8
 
 LAYERS = ("Convolution", "GroupConvolution")
+HANDING_ON = ("Concat", "Interpolate", "MaxPool", "Pad")  # give values as they get them
 LEVELS = 256  # of a value; weights use one less, so that zero lies in the middle
 
 
@@ -65,9 +66,19 @@ def with_int8(graph: ov.Model, int8: Int8) -> ov.Model:
         rounded = _rounded(first.get_source_output(), low.reshape(shape), high.reshape(shape))
         for edge, _ in group:
             edge.replace_source_output(rounded)
-            if edge.get_node().get_type_name() in LAYERS:
-                _round_weights(edge.get_node())
+    for node in graph.get_ops():
+        if node.get_type_name() in LAYERS and _is_rounded(node.input_value(0).get_node()):
+            _round_weights(node)
     return graph
+
+
+def _is_rounded(node: ov.Node) -> bool:
+    """Whether all that a node gives was rounded, also before it was only chosen or joined."""
+    kind = node.get_type_name()
+    sources = node.inputs() if kind == "Concat" else node.inputs()[:1]
+    return kind == "FakeQuantize" or (
+        kind in HANDING_ON and all(_is_rounded(s.get_source_output().get_node()) for s in sources)
+    )
 
 
 def _rounded(
