@@ -19,6 +19,7 @@ DARKEST_SHADOW = 0.5  # of the light that falls beside it
 SHADOW_TINT = 0.06  # a shadow takes the same share of red, green and blue, within so much
 LEARN_PER_S = 10.0  # of 255: what stays becomes counter within 10 s, a passing hand does not
 HAND_SHARE = 0.002  # of the picture: two finger tips
+BLOB = np.ones((2, 2), np.uint8)  # cells; single ones are a shaken edge
 LOST_SHARE = 0.5  # of the counter that differs: it is another one, or the mount was knocked
 INNER = 0.7  # of a box: its corners show counter, round fruit or not
 MARGIN = 0.1  # of a box's sides, and a cell: its edge and the darkest of its shadow
@@ -55,8 +56,9 @@ class Ground:
 
     def is_covered(self, boxes_xyxy: Iterable[BoxXYXY]) -> bool:
         """Whether something other than the fruits in these boxes lies or moves over the counter."""
-        covered = self._unlike & self._beside(boxes_xyxy)
-        return int(covered.sum()) > HAND_SHARE * covered.size
+        covered = (self._unlike & self._beside(boxes_xyxy)).astype(np.uint8)
+        blobs = cv2.morphologyEx(covered, cv2.MORPH_OPEN, BLOB)
+        return int(blobs.sum()) > HAND_SHARE * covered.size
 
     def learn(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> None:
         """Take what lies beside these boxes for the counter; known cells change slowly."""
