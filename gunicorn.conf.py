@@ -1,5 +1,6 @@
 """How gunicorn serves the checkout: one process, threads, and a way out that takes all with it."""
 
+import ctypes
 import signal
 import sys
 import threading
@@ -37,6 +38,15 @@ timeout = 60
 graceful_timeout = 4
 keepalive = 5
 control_socket_disable = True
+
+M_ARENA_MAX = -8  # as glibc's malloc.h numbers it
+
+
+def post_fork(server, worker):  # noqa: ARG001 - gunicorn's form
+    """Let all threads share two heaps: where threads come and go, as codecs' do, more only swell."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 2)
 
 
 def post_worker_init(worker):
