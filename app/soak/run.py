@@ -17,7 +17,7 @@ from app.soak.server import Gunicorn, ServerError, Usage
 from app.soak.trends import QUANTITIES, Trend, trend
 
 FIRST_PICTURE_S = 60.0
-WARM_UP_SHARE, WARM_UP_MOST_H = 0.2, 1 / 6  # caches fill and pools of threads grow at first
+WARM_UP_SHARE, WARM_UP_MOST_H = 0.25, 0.5  # the demo's first rounds each take some new memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def warm(self) -> Sequence[Sample]:
-        """The samples after the warm-up: a fifth of the run, at most ten minutes."""
+        """The samples after the warm-up: a quarter of the run, at most half an hour."""
         if not self.samples:
             return ()
         warm_up_h = min(WARM_UP_SHARE * self.samples[-1].hours, WARM_UP_MOST_H)

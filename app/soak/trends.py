@@ -30,9 +30,9 @@ class Quantity:
 
 
 QUANTITIES = (
-    Quantity("memory_mib", "memory", "MiB", 1, limit_per_h=8, slack=12),
-    Quantity("threads", "threads", "", 1, limit_per_h=1, slack=2),
-    Quantity("files", "open files", "", 1, limit_per_h=1, slack=2),
+    Quantity("memory_mib", "memory", "MiB", 1, 8, 12, HALF_AN_HOUR),
+    Quantity("threads", "threads", "", 1, 1, 2),
+    Quantity("files", "open files", "", 1, 1, 2),
     Quantity("detections_per_s", "detections", "/s", -1, 0.5, 1, HALF_AN_HOUR),
     Quantity("still_per_s", "still frames", "/s", 0, 0.5, 1, HALF_AN_HOUR),
     Quantity("dropped_per_s", "skipped frames", "/s", 1, 0.5, 1, HALF_AN_HOUR),

@@ -85,13 +85,13 @@ def test_the_thirds_of_a_run_are_told_apart() -> None:
     assert (judged.start, judged.middle, judged.end, judged.mean) == (1.5, 3.5, 7, 4)
 
 
-def test_the_warm_up_is_left_out_and_never_longer_than_ten_minutes() -> None:
+def test_the_warm_up_is_left_out_and_never_longer_than_half_an_hour() -> None:
     def sampled(hours: list[float]) -> Run:
         others = {quantity.name: 1.0 for quantity in QUANTITIES}
         return Run(samples=[Sample(hours=h, **others) for h in hours])
 
     assert [s.hours for s in sampled([0.01, 0.03, 0.05, 0.1]).warm] == [0.03, 0.05, 0.1]
-    assert [s.hours for s in sampled([0.1, 0.17, 1, 2]).warm] == [0.17, 1, 2]
+    assert [s.hours for s in sampled([0.1, 0.5, 1, 3]).warm] == [0.5, 1, 3]
     assert not Run().warm
 
 
@@ -152,10 +152,8 @@ def test_a_short_soak_of_the_demo_leaves_a_table_samples_and_a_plot(
     told = capsys.readouterr().out
     figures = json.loads(out.read_text())
     quantities = figures["quantities"]
-    assert (figures["failure"], figures["connections_lost"]) == (None, 0), told
+    assert (status, figures["failure"], figures["connections_lost"]) == (0, None, 0), told
     assert quantities["threads"]["verdict"] == quantities["files"]["verdict"] == "flat", told
-    # memory is still being taken for the first time, by caches and pools
-    assert status == quantities["memory_mib"]["verdict"].startswith("grows"), told
     assert all(quantities[name]["mean"] > 0 for name in ("detections_per_s", "pictures_per_s"))
     assert 0 < quantities["emit_p50_ms"]["mean"] <= quantities["emit_p95_ms"]["mean"]
     assert all(quantity.label in told for quantity in QUANTITIES)
