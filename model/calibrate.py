@@ -24,7 +24,7 @@ from model.cli import existing_file, existing_folder, refusing
 from model.data.dataset import read_config, read_split
 from model.evaluate import evaluate
 from model.metrics import PictureResult, best_confidence, named_boxes, reliability
-from model.runtimes.torch_runtime import TorchDetector
+from model.runtimes import load
 from model.training.validation import Validation
 from model.weights import describe
 
@@ -39,7 +39,7 @@ def calibrate(weights: Path, validation: Validation) -> tuple[float, float]:
     Returns the calibration errors before and after, in [0, 1]. The one after, like the confidence,
     is of pictures apart from those fitted: half of them each time.
     """
-    detector = TorchDetector(weights)
+    detector = load(weights)
     info, detector.calibration = detector.info, None
     results = evaluate(detector, validation.pictures()).results
     halves = results[::2], results[1::2]

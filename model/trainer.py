@@ -22,6 +22,7 @@ from model.data.dataset import data_hash, leave_out, read_config, read_split
 from model.data.library import load_library
 from model.data.trainset import TrainSet, collate, one_thread
 from model.loss import NonFiniteLoss, YoloLoss
+from model.runtimes.torch_runtime import TorchDetector
 from model.training.average import Average
 from model.training.inputs import Inputs
 from model.training.meter import timed
@@ -43,7 +44,7 @@ from model.training.state import (
     set_random_state,
 )
 from model.training.trunk import FoldedTrunk, resting_trunk
-from model.training.validation import SCORES, Validation
+from model.training.validation import SCORES, Validation, some_training
 from model.weights import WeightsInfo, save_weights
 from model.yolov3 import Trunk
 
@@ -150,7 +151,13 @@ class Trainer:
                 show(now.rows[-1], board)
         if board:
             board.close()
-            report(self.folder, self.items.samples, self.validation)
+            report(self.folder, self.items.samples, self.validation, self._limits())
+
+    def _limits(self) -> Validation | None:
+        """Training pictures to measure int8's limits on, if the run is to end with it."""
+        if not self.config.int8:
+            return None
+        return some_training(self.items.samples, self.names, self.config.scenes)
 
     def _batches(self) -> Batches:
         """All batches from here to the last epoch's end, with the seconds each was waited for."""
@@ -259,7 +266,7 @@ class Trainer:
         if self.place.first:
             last = self.folder / "weights" / "last.safetensors"
             save_weights(last, self.average.module, self.info)
-            values = list(self.validation.scores(last).values())
+            values = list(self.validation.scores(TorchDetector(last)).values())
         return dict(zip(SCORES, self.place.agree(values), strict=True))
 
     def _save_sometimes(self) -> None:

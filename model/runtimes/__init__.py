@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from model.detector import Detector
+if TYPE_CHECKING:
+    from model.runtimes.base import BaseDetector
 
 RUNTIMES = ("auto", "openvino", "torch")
 
 
-def load(weights: Path, runtime: str = "auto", threads: int | None = None) -> Detector:
+def load(weights: Path, runtime: str = "auto", threads: int | None = None) -> BaseDetector:
     """Load a detector; see model.detector.load_detector."""
     if runtime not in RUNTIMES:
         raise ValueError(f"unknown runtime {runtime!r}; choose one of {', '.join(RUNTIMES)}")

@@ -10,6 +10,7 @@ from model.data.dataset import Labelled
 from model.evaluate import Evaluation, evaluate, from_files
 from model.plots import plot_labels, plot_results
 from model.report import save_report
+from model.runtimes import load
 from model.runtimes.torch_runtime import TorchDetector
 from model.training.validation import Validation
 from model.weights import load_weights, save_weights
@@ -17,18 +18,28 @@ from model.weights import load_weights, save_weights
 MAY_COST = 0.001  # mAP50:95 that weights of half or a quarter of the size may lose
 
 
-def report(folder: Path, train: Sequence[Labelled], validation: Validation) -> Evaluation:
-    """Finish ``weights/best.safetensors`` and draw the run into its folder."""
+def report(
+    folder: Path, train: Sequence[Labelled], validation: Validation, limits: Validation | None
+) -> Evaluation:
+    """Finish ``weights/best.safetensors`` and draw the run into its folder.
+
+    limits: the pictures on which to learn computing in int8; None leaves it in float32.
+    """
     best = folder / "weights" / "best.safetensors"
+    shrink(best, validation.samples)
+    if limits:
+        from model.quantise import said, teach_int8  # needs OpenVINO, which not every CPU has
+
+        print(said(teach_int8(best, limits, validation)))
     before, after = calibrate(best, validation)
     print(f"calibrated: expected calibration error {before:.3f}, now {after:.3f}")
-    evaluation = shrunk(best, validation.samples)
+    evaluation = evaluate(load(best), from_files(validation.samples, quiet=True))
     draw(folder, evaluation, validation.samples, train)
     return evaluation
 
 
-def shrunk(weights: Path, val: list[Labelled]) -> Evaluation:
-    """Store int8 or float16 where that costs next to no mAP; the evaluation of what was stored."""
+def shrink(weights: Path, val: list[Labelled]) -> None:
+    """Store int8 or float16 where that costs next to no mAP."""
     whole = evaluate(TorchDetector(weights), from_files(val))
     model, info = load_weights(weights)
     small = weights.with_name("small.safetensors")
@@ -40,9 +51,8 @@ def shrunk(weights: Path, val: list[Labelled]) -> Evaluation:
         print(f"{bits} bits change mAP50:95 by {change:+.5f}: {'kept' if kept else 'too much'}")
         if kept:
             small.replace(weights)
-            return shrunk
+            return
     small.unlink()
-    return whole
 
 
 def draw(

@@ -81,6 +81,7 @@ class TrainConfig:
     val_scenes: int = setting(120, "composed scenes to validate on, with --scenes")
     best: Literal["map", "cacc"] = setting("map", "score whose best epoch is kept")
     patience: int = setting(0, "epochs without a better score before stopping early; 0: never")
+    int8: bool = setting(False, "end with weights that OpenVINO computes in int8")
     workers: int = setting(2, "processes that prepare pictures; 0: none")
     save_minutes: float = setting(5.0, "minutes between saved states within an epoch")
     seed: int = setting(0, "all chance follows from it")

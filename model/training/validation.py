@@ -10,10 +10,11 @@ import numpy as np
 from model.data.dataset import Labelled
 from model.data.library import load_library
 from model.data.synthesize import SceneConfig, compose
+from model.detector import Detector
 from model.evaluate import evaluate, from_files
-from model.runtimes.torch_runtime import TorchDetector
 
 SCORES = ("map50", "map", "cacc")
+PICTURES = 300  # to measure int8's limits on
 SCENE_SEED = 7  # the same scenes in every run, so that runs can be compared
 
 
@@ -40,12 +41,23 @@ class Validation:
         yield from from_files(self.samples)
         yield from self.scenes
 
-    def scores(self, weights: Path) -> dict[str, float]:
-        """map50, map and cacc of a weights file as it will be used, in [0, 1].
+    def scores(self, detector: Detector) -> dict[str, float]:
+        """map50, map and cacc of a detector, in [0, 1].
 
         The mean of photographs and scenes, where there are scenes.
         """
-        detector = TorchDetector(weights)
         sets = [from_files(self.samples, quiet=True), self.scenes]
         summaries = [evaluate(detector, s).summary for s in sets[: 1 + bool(self.scenes)]]
         return {name: float(np.mean([s[name] for s in summaries])) for name in SCORES}
+
+
+def some_training(
+    samples: Sequence[Labelled], names: Sequence[str], scenes: str, count: int = PICTURES
+) -> Validation:
+    """Training pictures to measure limits on: every so many-th photograph, and scenes.
+
+    About ``count`` of them, half composed where there is a folder with cut-outs.
+    """
+    scenes_count = count // 2 if scenes else 0
+    step = max(1, len(samples) // max(1, count - scenes_count))
+    return Validation(list(samples[::step]), names, scenes, scenes_count, "train")

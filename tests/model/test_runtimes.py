@@ -6,6 +6,8 @@ from torch import nn
 from model.boxes import iou_xyxy
 from model.data.dataset import read_config, read_picture, read_split
 from model.detector import load_detector
+from model.runtimes.openvino_runtime import OpenVinoDetector
+from model.runtimes.torch_runtime import TorchDetector
 from model.weights import save_weights
 from model.yolov3 import YoloV3
 from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE, info, random_weights
@@ -15,7 +17,7 @@ CONFIDENCE = 0.25
 
 @pytest.fixture(scope="module")
 def both():
-    return [load_detector(DEFAULT_WEIGHTS, runtime) for runtime in ("torch", "openvino")]
+    return [TorchDetector(DEFAULT_WEIGHTS), OpenVinoDetector(DEFAULT_WEIGHTS, int8=False)]
 
 
 @pytest.fixture(scope="module")

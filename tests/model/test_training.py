@@ -17,7 +17,7 @@ from model.loss import YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
 from model.train import main
 from model.trainer import Trainer
-from model.training.report import shrunk
+from model.training.report import shrink
 from model.weights import load_weights, save_weights
 from model.yolov3 import YoloV3
 from tests.model.helpers import SAMPLE, info, random_weights
@@ -182,10 +182,9 @@ def test_weights_are_stored_small_where_that_costs_next_to_nothing(
     results = iter([Evaluation({"map": value}, []) for value in (0.6, *maps)])
     monkeypatch.setattr("model.training.report.evaluate", lambda *_: next(results))
     path = random_weights(tmp_path)
-    kept = shrunk(path, [])
+    shrink(path, [])
     with safe_open(path, framework="pt") as file:
         assert file.get_slice("scale8.five.0.0.weight").get_dtype() == kind
-    assert kept.summary["map"] == (0.6 if kind == "F32" else maps[-1])
     assert said in capsys.readouterr().out
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 

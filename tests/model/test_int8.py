@@ -1,0 +1,155 @@
+"""Computing in int8: what is measured, where it is kept, and when it is used."""
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from model.data.dataset import read_config, read_split
+from model.quantise import main, said, teach_int8, without_worst
+from model.runtimes.base import load_fused
+from model.runtimes.int8 import quantise, with_int8
+from model.runtimes.openvino_runtime import OpenVinoDetector, compiled, graph_of
+from model.runtimes.torch_runtime import TorchDetector
+from model.training.validation import Validation, some_training
+from model.weights import describe, load_weights, read_info, read_int8, write_int8
+from tests.model.helpers import NAMES, SAMPLE, random_weights
+
+SIDE = 96
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return random_weights(tmp_path_factory.mktemp("int8"))
+
+
+@pytest.fixture(scope="module")
+def graph(weights):
+    return graph_of(load_fused(weights)[0], (1, 3, SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(1, 3, SIDE, SIDE)).astype(np.float32) for _ in range(6)]
+
+
+@pytest.fixture(scope="module")
+def int8(graph, inputs):
+    return quantise(graph, inputs)
+
+
+@pytest.fixture
+def taught(weights, int8, tmp_path):
+    """The weights with what was measured, in a file of their own."""
+    path = tmp_path / "taught.safetensors"
+    path.write_bytes(weights.read_bytes())
+    write_int8(path, int8)
+    return path
+
+
+def maps(graph, x):
+    return [np.array(m) for m in compiled(graph).infer([x]).to_tuple()]
+
+
+def test_the_rounded_graph_computes_in_int8_and_stays_close(graph, int8, inputs):
+    rounded = with_int8(graph, int8)
+    kinds = [node.get_type_name() for node in rounded.get_ops()]
+    layers = sum(kind in ("Convolution", "GroupConvolution") for kind in kinds)
+    assert kinds.count("FakeQuantize") >= 2 * layers - 10  # weights and what goes in
+    for exact, near in zip(maps(graph, inputs[0]), maps(rounded, inputs[0]), strict=True):
+        assert not np.array_equal(exact, near)
+        assert np.abs(exact - near).mean() < 0.1 * exact.std() + 0.02
+
+
+def test_the_graph_that_was_measured_stays_as_it_is(graph, int8):
+    before = len(graph.get_ops())
+    with_int8(graph, int8)
+    assert len(graph.get_ops()) == before
+
+
+def test_limits_that_share_a_value_are_rounded_once(graph, int8):
+    rounded = with_int8(graph, int8)
+    sources = [
+        node.input_value(0).get_node().get_friendly_name()
+        for node in rounded.get_ops()
+        if node.get_type_name() == "FakeQuantize"
+    ]
+    assert len(set(sources)) == len(sources)
+
+
+def test_numbers_of_another_network_are_refused(graph):
+    with pytest.raises(KeyError):
+        with_int8(graph, {"of.another.network:0": np.zeros((2, 1), np.float32)})
+
+
+def test_a_file_keeps_the_numbers_beside_a_network_that_is_unchanged(weights, taught, int8):
+    found = read_int8(taught)
+    assert found.keys() == int8.keys()
+    assert all(np.array_equal(found[place], int8[place]) for place in int8)
+    assert read_info(taught) == read_info(weights)
+    mine, theirs = (load_weights(path)[0].state_dict() for path in (taught, weights))
+    assert all(mine[name].equal(theirs[name]) for name in theirs)
+    describe(taught, read_info(taught))
+    assert read_int8(taught).keys() == int8.keys()
+    write_int8(taught, {})
+    assert not read_int8(taught)
+    with safe_open(taught, "pt") as file, safe_open(weights, "pt") as first:
+        assert list(file.keys()) == list(first.keys())
+
+
+def test_openvino_computes_in_what_the_file_says_and_torch_in_float32(weights, taught):
+    image = np.random.default_rng(1).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+    assert OpenVinoDetector(weights).precision == "float32"
+    assert OpenVinoDetector(taught).precision == "int8"
+    plain = OpenVinoDetector(taught, int8=False)
+    assert plain.precision == "float32"
+    exact = TorchDetector(weights).raw_maps(image)
+    for same in (TorchDetector(taught).raw_maps(image), plain.raw_maps(image)):
+        for a, b in zip(same, exact, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+def test_the_layers_that_do_half_of_the_harm_stay_in_float32(inputs, monkeypatch):
+    """Four layers of harm 6, 3, 2, 1: the first does half of it."""
+    harm = {"a": 6.0, "b": 3.0, "c": 2.0, "d": 1.0}
+    int8 = {f"{name}:0": np.zeros((2, 1), np.float32) for name in harm}
+    int8["a:1"], int8["bias:1"] = int8["a:0"], np.zeros(3, np.float32)
+    monkeypatch.setattr("model.quantise.with_int8", lambda _graph, places: next(iter(places)))
+    monkeypatch.setattr("model.quantise._maps", lambda graph, _inputs: graph)
+    monkeypatch.setattr("model.quantise._harm", lambda place, _true: harm[place[0]])
+    kept = without_worst("graph", int8, inputs)
+    assert kept.keys() == {"b:0", "c:0", "d:0", "bias:1"}
+
+
+class Judged(Validation):
+    """A validation that gives int8 the map it is told to."""
+
+    def __init__(self, of_int8):
+        super().__init__([], NAMES, "", 0)
+        self.of = {"float32": 0.6, "int8": of_int8}
+
+    def scores(self, detector):
+        return {"map": self.of[detector.precision]}
+
+
+@pytest.mark.parametrize(("of_int8", "kept"), [(0.5951, True), (0.5949, False), (0.61, True)])
+def test_int8_is_kept_where_it_costs_at_most_half_a_point(
+    tmp_path, monkeypatch, int8, of_int8, kept
+):
+    monkeypatch.setattr("model.quantise.quantise", lambda _graph, _inputs: int8)
+    monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
+    path = random_weights(tmp_path)
+    pictures = some_training(read_split(read_config(SAMPLE / "data.yaml"), "train"), NAMES, "", 4)
+    change = teach_int8(path, pictures, Judged(of_int8))
+    assert change == pytest.approx(of_int8 - 0.6)
+    assert bool(read_int8(path)) == kept
+    assert ("kept" in said(change)) == kept
+
+
+def test_the_command_says_what_became_of_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
+    monkeypatch.setattr("model.quantise.VALIDATED_ON", 2)
+    path = random_weights(tmp_path, names=read_config(SAMPLE / "data.yaml").names)
+    args = ["--data", str(SAMPLE / "data.yaml"), "--scenes", str(SAMPLE), "--count", "8"]
+    main(["--weights", str(path), *args])
+    assert f"{path}" in capsys.readouterr().out
