@@ -43,7 +43,7 @@ M_ARENA_MAX = -8  # as glibc's malloc.h numbers it
 
 
 def post_fork(server, worker):  # noqa: ARG001 - gunicorn's form
-    """Let all threads share two heaps: where threads come and go, as codecs' do, more only swell."""
+    """Let all threads share two heaps; where they come and go, as codecs' do, more only swell."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 2)

@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CheckoutError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:  # before there was anything to report
+        raise SystemExit(130) from None
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from subprocess import TimeoutExpired
 
 import numpy as np
 from socketio.exceptions import ConnectionError as RefusedError
@@ -90,14 +91,22 @@ def soak(server: Gunicorn, browsers: int, minutes: float, every_s: float) -> Run
     """
     run, began = Run(), time.monotonic()
     with ExitStack() as stack:
-        stack.callback(server.stop)
         server.start()
+        stack.callback(end, server, run)
         screens = [stack.enter_context(closing(connected(server))) for _ in range(browsers)]
         await_lane(server, screens)
         run.first_s = time.monotonic() - began
         watch(run, server, screens, minutes * 60, every_s)
         run.reconnects = sum(screen.connections - 1 for screen in screens)
     return run
+
+
+def end(server: Gunicorn, run: Run) -> None:
+    """Stop the server; one that has to be killed has failed."""
+    try:
+        server.stop()
+    except TimeoutExpired:
+        run.failure = run.failure or "the server did not end when it was told to"
 
 
 def connected(server: Gunicorn) -> Browser:

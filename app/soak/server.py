@@ -77,6 +77,14 @@ class Gunicorn:
                 stderr=log,
                 process_group=0,  # Ctrl+C is for whoever started it, who then stops it in order
             )
+        try:
+            self._await_answer()
+        except BaseException:  # Ctrl+C too: nothing may be left running
+            self.stop()
+            raise
+        return self
+
+    def _await_answer(self) -> None:
         give_up_at = time.monotonic() + START_S
         while not self.answers():
             if self.process.poll() is not None:
@@ -84,7 +92,6 @@ class Gunicorn:
             if time.monotonic() > give_up_at:
                 raise ServerError(f"the server does not answer: {self.last_line}")
             time.sleep(0.05)
-        return self
 
     def answers(self) -> bool:
         """Whether it says that it lives."""
