@@ -17,7 +17,7 @@ CELLS_ACROSS = 80  # a lemon fills eight by eight; averaging takes out noise and
 LIMIT = 18.0  # of 255, by which a cell of the counter may differ: shaken wood grain leaves 12
 DARKEST_SHADOW = 0.5  # of the light that falls beside it
 SHADOW_TINT = 0.06  # a shadow takes the same share of red, green and blue, within so much
-LEARN_PER_S = 10.0  # of 255: what stays becomes counter within 10 s, a passing hand does not
+LEARN_PER_S = 10.0  # of 255: what stays becomes counter in 10 to 20 s, a passing hand does not
 HAND_SHARE = 0.002  # of the picture: two finger tips
 BLOB = np.ones((2, 2), np.uint8)  # cells; single ones are a shaken edge
 LOST_SHARE = 0.5  # of the counter that differs: it is another one, or the mount was knocked
@@ -29,9 +29,9 @@ class Ground:
     """Remembers the counter's colours in cells; unknown where it was never seen bare."""
 
     def __init__(self) -> None:
-        self._bare = np.zeros((0, 0, 3), np.float32)  # (rows, columns, 3), NaN: unknown
+        self._bare = np.full((1, 1, 3), np.nan, np.float32)  # (rows, columns, 3), NaN: unknown
         self._now = self._bare
-        self._unlike = np.zeros((0, 0), bool)
+        self._unlike = np.zeros((1, 1), bool)
         self._cell_px = 1.0
 
     def look(self, image: np.ndarray) -> None:

@@ -92,22 +92,29 @@ def without_doubles(tracks: Sequence[Track], now_s: float, config: SettleConfig)
     """Leave out tracks that follow a fruit which another track follows too.
 
     Of two that share one place, where one lies unseen, the younger: both live on the same fruit by
-    turns, as after a fruit was carried over another. And one that never was in the basket and is
-    out of sight where another fruit lies: it followed a piece of that, left to be seen by a hand.
+    turns, as after a fruit was carried over another. Of two where one is out of sight within the
+    other's box, the one that never was in the basket: it followed a piece of the fruit that a hand
+    left to be seen.
     """
     doubles: set[int] = set()
     for unseen in tracks:
         if unseen.absence_s == 0.0:
             continue
-        fleeting = not unseen.counted and unseen.is_missing(now_s, config)
+        missing = unseen.is_missing(now_s, config)
         for other in tracks:
             if other is unseen or not other.resting or other.seen_s <= unseen.seen_s:
                 continue
             if overlap_of(unseen.box_xyxy, other.box_xyxy) >= config.same_iou:
                 doubles.add(max(unseen.id, other.id))
-            elif fleeting and _is_part(unseen.box_xyxy, other.box_xyxy, config):
-                doubles.add(unseen.id)
+            elif missing and _is_part(unseen.box_xyxy, other.box_xyxy, config):
+                doubles.update(_new_of(unseen, other))
     return [track for track in tracks if track.id not in doubles]
+
+
+def _new_of(unseen: Track, other: Track) -> list[int]:
+    if not unseen.counted:
+        return [unseen.id]
+    return [other.id] if not other.counted and other.key == unseen.key else []
 
 
 def _is_part(box_xyxy: BoxXYXY, whole_xyxy: BoxXYXY, config: SettleConfig) -> bool:
@@ -138,10 +145,10 @@ def _affinity(
 
 
 def _best_first(pairs: list[Pair], taken: dict[int, int]) -> dict[int, int]:
-    """Add pairs to those taken, each side used once."""
+    """Add pairs to those taken, each side used once; of equal ones the older track's."""
     matched = dict(taken)
     used = set(taken.values())
-    for _, t, o in sorted(pairs, reverse=True):
+    for _, t, o in sorted(pairs, key=lambda pair: (-pair[0], *pair[1:])):
         if t not in matched and o not in used:
             matched[t] = o
             used.add(o)

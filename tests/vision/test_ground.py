@@ -1,0 +1,140 @@
+"""What a picture says of the counter, beside what the detector finds."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.vision.ground import Ground
+
+WIDTH, HEIGHT = 320, 180
+WOOD, SKIN, SLEEVE, GREEN = (120, 160, 190), (150, 180, 226), (110, 74, 48), (60, 180, 80)
+PEAR = (100.0, 60.0, 140.0, 100.0)
+
+
+def counter(width=WIDTH, height=HEIGHT):
+    picture = np.empty((height, width, 3), np.uint8)
+    picture[:] = WOOD
+    return picture
+
+
+def painted(box_xyxy, colour, on=None):
+    picture = counter() if on is None else on.copy()
+    left, top, right, bottom = (round(edge) for edge in box_xyxy)
+    picture[top:bottom, left:right] = colour
+    return picture
+
+
+def known(picture=None, boxes_xyxy=()):
+    ground = Ground()
+    ground.look(counter() if picture is None else picture)
+    ground.learn(boxes_xyxy, 0.1)
+    return ground
+
+
+def test_a_counter_that_was_never_seen_is_neither_covered_nor_bare():
+    ground = Ground()
+    assert not ground.is_covered([])
+    assert ground.bare_share(PEAR) == 0.0
+    ground.look(counter())
+    assert not ground.is_covered([])
+    assert ground.bare_share(PEAR) == 0.0
+
+
+def test_a_known_counter_is_bare():
+    ground = known()
+    ground.look(counter())
+    assert not ground.is_covered([])
+    assert ground.bare_share(PEAR) == 1.0
+
+
+def test_a_hand_over_it_is_noticed_and_a_fruit_in_its_box_is_none():
+    ground = known()
+    ground.look(painted((200, 90, 240, 180), SKIN))
+    assert ground.is_covered([])
+    ground.look(painted(PEAR, GREEN))
+    assert ground.is_covered([])
+    assert not ground.is_covered([PEAR])
+
+
+@pytest.mark.parametrize("gain", [0.6, 0.85, 1.15])
+def test_light_that_changes_everywhere_alike_changes_nothing(gain):
+    ground = known()
+    ground.look((counter() * gain).astype(np.uint8))
+    assert not ground.is_covered([])
+    assert ground.bare_share(PEAR) == 1.0
+    ground.look((painted(PEAR, GREEN) * gain).astype(np.uint8))
+    assert ground.is_covered([])
+    assert ground.bare_share(PEAR) == 0.0
+
+
+def test_a_shadow_is_no_hand():
+    ground = known()
+    shadow = painted((180, 40, 260, 120), [round(0.7 * c) for c in WOOD])
+    ground.look(shadow)
+    assert not ground.is_covered([])
+
+
+def test_noise_and_a_line_a_cell_wide_are_no_hand():
+    ground = known()
+    noise = np.random.default_rng(1).normal(0, 12, (HEIGHT, WIDTH, 3))
+    ground.look(np.clip(counter() + noise, 0, 255).astype(np.uint8))
+    assert not ground.is_covered([])
+    ground.look(painted((0, 88, WIDTH, 92), SKIN))
+    assert not ground.is_covered([])
+
+
+def test_what_lies_under_a_fruit_is_unknown_until_it_was_seen_bare():
+    ground = known(painted(PEAR, GREEN), [PEAR])
+    ground.look(counter())
+    assert ground.bare_share(PEAR) == 0.0
+    assert not ground.is_covered([])
+    ground.learn([], 0.1)
+    ground.look(counter())
+    assert ground.bare_share(PEAR) == 1.0
+
+
+def test_a_passing_hand_is_not_taken_for_the_counter_and_what_stays_is():
+    ground, bag = known(), painted((200, 90, 240, 180), SLEEVE)
+    for _ in range(15):
+        ground.look(bag)
+        ground.learn([], 0.1)
+    assert ground.is_covered([])
+    for _ in range(200):
+        ground.look(bag)
+        ground.learn([], 0.1)
+    assert not ground.is_covered([])
+
+
+def test_a_mount_that_was_knocked_shows_another_counter_to_be_learnt_anew():
+    stripes = counter()
+    stripes[:, ::40] = 0
+    stripes[:, 0:WIDTH:80] = 0
+    for column in range(0, WIDTH, 80):
+        stripes[:, column : column + 40] = (30, 200, 60)
+    ground = known(stripes)
+    ground.look(np.roll(stripes, 40, axis=1))
+    assert not ground.is_covered([])
+    assert ground.bare_share(PEAR) == 0.0
+
+
+def test_a_camera_with_another_resolution_begins_anew():
+    ground = known()
+    ground.look(counter(640, 480))
+    assert not ground.is_covered([])
+    assert ground.bare_share(PEAR) == 0.0
+
+
+edges = st.floats(-500, 900, allow_nan=False)
+sizes = st.integers(20, 400)
+
+
+@settings(deadline=None, max_examples=50)
+@given(sizes, sizes, edges, edges, edges, edges)
+def test_any_picture_and_any_box_will_do(width, height, x1, x2, y1, y2):
+    ground, box = Ground(), (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+    for _ in range(2):
+        ground.look(counter(width, height))
+        assert 0.0 <= ground.bare_share(box) <= 1.0
+        assert not ground.is_covered([box])
+        ground.learn([box], 0.1)

@@ -1,0 +1,102 @@
+"""What the picture adds to the boxes: whether a hand is there, and whether a place is bare."""
+
+import numpy as np
+import pytest
+
+from app.vision.settle import SettleConfig, Settler
+from model.detector import Detection
+
+WIDTH, HEIGHT = 320, 180
+WOOD, SLEEVE, GREEN = (120, 160, 190), (110, 74, 48), (60, 180, 80)
+PEAR = (100.0, 60.0, 140.0, 100.0)
+ARM = (90, 50, 150, 180)
+FPS = 10
+CONFIG = SettleConfig()
+
+
+class Counter:
+    """A settler before a counter that is filmed at ten pictures a second."""
+
+    def __init__(self, colour=WOOD):
+        self.settler, self.frame, self.colour = Settler(CONFIG), 0, colour
+
+    def show(self, seconds, seen=(), drawn=()):
+        """The scenes while boxes are detected and coloured boxes are in the picture."""
+        picture = np.full((HEIGHT, WIDTH, 3), self.colour, np.uint8)
+        for (left, top, right, bottom), colour in drawn:
+            picture[round(top) : round(bottom), round(left) : round(right)] = colour
+        detections = [Detection(key, 0.9, box) for key, box in seen]
+        scenes = []
+        for _ in range(round(seconds * FPS)):
+            t_s, self.frame = self.frame / FPS, self.frame + 1
+            scenes.append(self.settler.update(detections, t_s, WIDTH, HEIGHT, picture))
+        return scenes
+
+    def with_a_pear(self, drawn=((PEAR, GREEN),)):
+        self.show(1.0)
+        (*_, scene) = self.show(1.0, [("pear", PEAR)], drawn)
+        assert scene.settled
+        assert scene.counts == {"pear": 1}
+        return self
+
+
+def seconds_until(scenes, counts):
+    at = next(n for n, scene in enumerate(scenes) if scene.settled and scene.counts == counts)
+    return at / FPS
+
+
+def test_a_fruit_whose_place_is_bare_is_gone_at_once():
+    scenes = Counter().with_a_pear().show(3.0)
+    assert seconds_until(scenes, {}) <= 0.6
+
+
+def test_a_fruit_under_a_hand_is_waited_for():
+    counter = Counter().with_a_pear()
+    hidden = counter.show(2.4, drawn=[(ARM, SLEEVE)])
+    assert not any(scene.settled for scene in hidden[1:])
+    assert all(scene.counts == {"pear": 1} for scene in hidden)
+    seen_again = counter.show(1.0, [("pear", PEAR)], [(PEAR, GREEN)])
+    assert seconds_until(seen_again, {"pear": 1}) <= 0.3
+
+
+def test_a_fruit_that_looks_like_the_counter_is_never_proved_absent_by_it():
+    scenes = Counter().with_a_pear(drawn=()).show(4.0)
+    assert seconds_until(scenes, {}) >= 2.4
+
+
+def test_a_fruit_that_the_detector_loses_where_it_lies_stays_for_as_long_as_under_a_hand():
+    scenes = Counter().with_a_pear().show(2.4, drawn=[(PEAR, GREEN)])
+    assert all(scene.counts == {"pear": 1} for scene in scenes)
+
+
+def test_nothing_enters_the_basket_while_a_hand_is_there():
+    counter = Counter()
+    counter.show(1.0)
+    pear, arm = (PEAR, GREEN), ((170, 80, 210, 180), SLEEVE)
+    with_hand = counter.show(2.0, [("pear", PEAR)], [pear, arm])
+    assert not any(scene.settled or scene.counts for scene in with_hand)
+    alone = counter.show(1.0, [("pear", PEAR)], [pear])
+    assert seconds_until(alone, {"pear": 1}) == 0.0
+
+
+def test_what_is_no_fruit_and_stays_keeps_the_basket_waiting_for_a_while_only():
+    counter = Counter().with_a_pear()
+    bag = [(PEAR, GREEN), ((200, 60, 300, 150), SLEEVE)]
+    scenes = counter.show(30.0, [("pear", PEAR)], bag)
+    sure = [scene.settled for scene in scenes]
+    assert sum(sure[: round(CONFIG.patience_s * FPS) - 1]) == 0
+    assert all(sure[round(CONFIG.patience_s * FPS) + 1 :])
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 3.0])
+def test_two_pieces_of_a_fruit_beside_a_hand_are_one_fruit(seconds):
+    whole, counter = (60.0, 20.0, 260.0, 160.0), Counter()
+    counter.show(1.0)
+    counter.show(1.0, [("pineapple", whole)], [(whole, GREEN)])
+    upper, lower = (60.0, 20.0, 250.0, 75.0), (70.0, 105.0, 260.0, 160.0)
+    pieces = [("pineapple", upper), ("pineapple", lower)]
+    hidden = counter.show(seconds, pieces, [(whole, GREEN), ((60, 75, 260, 105), SLEEVE)])
+    assert all(scene.counts == {"pineapple": 1} for scene in hidden)
+    again = counter.show(1.5, [("pineapple", whole)], [(whole, GREEN)])
+    assert all(scene.counts == {"pineapple": 1} for scene in again)
+    assert seconds_until(again, {"pineapple": 1}) <= 0.7
