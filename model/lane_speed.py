@@ -76,7 +76,8 @@ def write_film(path: Path, scene: Scene) -> None:
     """
     picture = fruit_at_rest()
     height, width = picture.shape[:2]
-    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), scene.fps, (width, height))
+    codec = cv2.VideoWriter.fourcc(*"MJPG")  # OpenCV's own: FFmpeg's first pictures are coarser
+    film = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, codec, scene.fps, (width, height))
     frames = round(scene.fps * FILM_S)
     for frame in range(frames):
         film.write(np.roll(picture, width * frame // frames, axis=1) if scene.moves else picture)
@@ -118,7 +119,7 @@ def run_scene(scene: Scene, film: Path, weights: Path, minutes: float) -> LaneSp
     )
 
 
-def lane_table(rows: list[LaneSpeed], peak_gflops: float, gmac: float) -> str:
+def lane_table(rows: list[LaneSpeed], peak_gops: float, gmac: float) -> str:
     """Aligned text; of the peak: what the detections alone take of it, gmac: billions for one."""
     lines = [
         f"{'whole lane, 720p,':<28}{'detections':>11}{'skipped':>9}{'still':>7}"
@@ -129,7 +130,7 @@ def lane_table(rows: list[LaneSpeed], peak_gflops: float, gmac: float) -> str:
     for row in rows:
         emit = f"{row.emit_p50_ms:.1f}, {row.emit_p95_ms:.1f}"
         browser = f"{row.browser_p50_ms:.1f}, {row.browser_p95_ms:.1f}"
-        peak = row.detections_per_s * 2 * gmac / peak_gflops
+        peak = row.detections_per_s * 2 * gmac / peak_gops
         lines.append(
             f"{row.scene:<28}{row.detections_per_s:>11.1f}{row.skipped_per_s:>9.1f}"
             f"{row.still_per_s:>7.1f}{emit:>17}{browser:>15}{row.cpu_share:>8.0%}"

@@ -1,0 +1,96 @@
+"""The whole lane is timed by another program: what goes in, what comes out."""
+
+import json
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from app.soak.__main__ import parse
+from app.soak.trends import QUANTITIES
+from app.vision.stillness import Stillness
+from model import benchmark, lane_speed
+from model.lane_speed import LaneSpeed, Scene, lane_table, run_scene, write_film
+
+WEIGHTS = lane_speed.ROOT / "weights" / "default.safetensors"
+SLOW = Scene("slow", fps=2, moves=True, cores=1)
+
+
+def frames_of(film: Path) -> tuple[float, list[np.ndarray]]:
+    capture, frames = cv2.VideoCapture(str(film)), []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    capture.release()
+    return fps, frames
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_film_shows_fruit_in_720p_that_moves_in_every_frame_or_in_none(
+    tmp_path: Path, moves: bool
+) -> None:
+    film = tmp_path / "film.avi"
+    write_film(film, Scene("x", fps=3, moves=moves))
+    fps, frames = frames_of(film)
+    assert (fps, len(frames), frames[0].shape) == (3, 12, (720, 1280, 3))
+    stillness = Stillness()
+    for before, after in pairwise([*frames, frames[0]]):  # it is played round and round
+        stillness.remember(before, at_s=0.0)
+        assert stillness.holds(after, at_s=0.03) is not moves
+
+
+def test_the_aims_scenes_are_all_there() -> None:
+    kinds = {(scene.fps >= 120, scene.moves, scene.cores) for scene in lane_speed.SCENES}
+    assert kinds == {(True, True, 0), (True, True, 1), (False, True, 0), (False, False, 0)}
+
+
+@pytest.fixture
+def soak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program in the soak's place: tells what the file ``answer`` holds, notes its arguments."""
+    program = tmp_path / "soak"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, sys\n"
+        "here = pathlib.Path(__file__).parent\n"
+        "(here / 'arguments').write_text('\\n'.join(sys.argv[1:]))\n"
+        "print(end=(here / 'answer').read_text())\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr("model.lane_speed.sys.executable", str(program))
+    return tmp_path
+
+
+def test_a_scene_is_run_by_the_soak_and_its_means_are_read(soak: Path) -> None:
+    figures = {q.name: {"mean": float(n)} for n, q in enumerate(QUANTITIES)}
+    (soak / "answer").write_text(json.dumps({"quantities": figures}))
+    row = run_scene(SLOW, soak / "film.avi", WEIGHTS, minutes=0.5)
+    module, *arguments = (soak / "arguments").read_text().splitlines()[1:]
+    asked = parse(arguments)
+    assert (module, asked.minutes, asked.browsers, asked.cores) == ("app.soak", 0.5, 1, 1)
+    assert (asked.camera, asked.weights) == (str(soak / "film.avi"), WEIGHTS)
+    assert (row.scene, row.memory_mib, row.detections_per_s) == ("slow", 0.0, 3.0)
+
+
+def test_a_lane_that_cannot_run_ends_the_benchmark_with_the_soaks_own_words(soak: Path) -> None:
+    (soak / "answer").write_text("")
+    with pytest.raises(SystemExit) as stop:
+        run_scene(SLOW, soak / "film.avi", WEIGHTS, minutes=0.5)
+    assert stop.value.code == 2
+
+
+def test_the_table_gives_the_share_of_the_peak() -> None:
+    row = LaneSpeed("fast", 50.0, 70.0, 0.0, 12.0, 20.0, 13.0, 25.0, 1.5, 600.0)
+    last = lane_table([row], peak_gops=400.0, gmac=2.0).splitlines()[-1]
+    # 50 detections of 4 billion operations are 200 of 400 a second
+    assert last.split()[-3:] == ["150%", "600", "50.0%"]
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+def test_a_lane_needs_time(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main(["--weights", str(WEIGHTS), "--lane", minutes])
+    assert stop.value.code == 2
+    assert "--lane" in capsys.readouterr().err
