@@ -3,10 +3,10 @@
     python -m model.export --weights W --format onnx [--out PATH]
     python -m model.export --weights W --format openvino --int8 --data DATA.yaml [--scenes FOLDER]
 
-What goes in and comes out stands in the file's metadata and in docs/training.md. --int8 measures on
-pictures of the training split, and on scenes composed from its cut-outs, where rounding may happen;
-for OpenVINO, weights that hold these numbers already need no pictures. With --data the file is
-compared with the weights on pictures of the val split.
+What goes in and comes out stands in the file's metadata and in docs/training.md. For OpenVINO,
+--int8 takes what model.quantise wrote into the weights; where it wrote nothing, and for ONNX, the
+same is measured on pictures of the training split and on scenes composed from its cut-outs. With
+--data the file is compared with the weights on pictures of the val split.
 """
 
 from __future__ import annotations
@@ -20,24 +20,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from model.boxes import Letterbox, iou_xyxy
 from model.cli import SettingsError, existing_file, existing_folder, positive, refusing
-from model.data.dataset import DataConfig, list_pictures, read_config, read_picture
-from model.data.library import load_library
-from model.data.synthesize import SceneConfig, compose
+from model.data.dataset import DataConfig, list_pictures, read_config, read_picture, read_split
 from model.detector import Detection, Detector, load_detector
-from model.portable import Portable
 from model.runtimes.base import load_fused
 from model.runtimes.exported import ExportedDetector
-from model.weights import WeightsInfo, read_info, read_int8
+from model.training.validation import PICTURES, Validation, some_training
+from model.weights import read_info, read_int8
 
 ENDINGS = {"openvino": ".xml", "onnx": ".onnx"}
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-SEED = 0  # the same pictures every time
-SCENE = 640, 480  # pixels of a composed scene
 COMPARED = 40  # pictures of val
 SAME_FRUIT_IOU = 0.5
 
@@ -89,57 +84,39 @@ def _pairs(a: list[Detection], b: list[Detection]) -> list[tuple[Detection, Dete
     return pairs
 
 
-def export_onnx(weights: Path, out: Path, pictures: Sequence[np.ndarray]) -> None:
-    """Write an ONNX file; in int8 with ranges measured on pictures, if there are any."""
+def export_onnx(weights: Path, out: Path, training: Validation | None) -> None:
+    """Write an ONNX file; in int8 with ranges measured on training pictures, if there are any."""
     import onnx
 
     from model.runtimes.onnx_graph import quantised, to_onnx
 
-    graph = to_onnx(*load_fused(weights))
-    onnx.save(quantised(graph, pictures) if pictures else graph, out)
+    model, info = load_fused(weights)
+    graph = to_onnx(model, info)
+    if training:
+        images = [image for image, _ in training.pictures()]
+        fits = [Letterbox(image.shape[1], image.shape[0], info.image_size) for image in images]
+        inputs = [fit.apply(image)[None] for fit, image in zip(fits, images, strict=True)]
+        graph = quantised(graph, inputs)
+    onnx.save(graph, out)
 
 
-def export_openvino(weights: Path, out: Path, pictures: Sequence[np.ndarray], int8: bool) -> None:
+def export_openvino(weights: Path, out: Path, training: Validation | None, int8: bool) -> None:
     """Write OpenVINO's two files, ``out`` and the one beside it that ends in .bin.
 
-    int8: with ranges measured on pictures, or where there are none, those that the weights hold.
+    int8: as the weights say, or with training pictures, as is measured on these.
     """
     import openvino as ov
 
-    from model.runtimes.int8 import quantise
+    from model.quantise import measured
     from model.runtimes.openvino_graph import with_decoding
-    from model.runtimes.openvino_runtime import graph_of, to_openvino
+    from model.runtimes.openvino_runtime import to_openvino
 
-    model, info = load_fused(weights)
     numbers = read_int8(weights) if int8 else {}
-    if pictures:
-        normalised = Portable(model, info).normalised
-        inputs = [normalised(torch.from_numpy(picture)).numpy() for picture in pictures]
-        numbers = quantise(graph_of(model, inputs[0].shape), inputs)
-    ov.save_model(
-        with_decoding(to_openvino(model, info, numbers), info), out, compress_to_fp16=False
-    )
-
-
-def inputs_to_measure(
-    data: DataConfig, info: WeightsInfo, count: int, scenes: Path | None
-) -> list[np.ndarray]:
-    """Pictures of the training split, with a folder to compose from half of them scenes.
-
-    Returns uint8 (1, S, S, 3) BGR each, letterboxed, the same in every call.
-    """
-    rng = np.random.default_rng(SEED)
-    paths = list_pictures(data, "train")
-    photographs = count - count // 2 if scenes else count
-    chosen = rng.permutation(len(paths))[:photographs]
-    pictures = [read_picture(paths[i]) for i in tqdm(chosen, desc="read", unit="img", disable=None)]
-    if scenes:
-        library = load_library(scenes, info.names, "train")
-        pictures += [
-            compose(library, SceneConfig(), rng, *SCENE)[0]
-            for _ in tqdm(range(count // 2), desc="compose", unit="img", disable=None)
-        ]
-    return [Letterbox(p.shape[1], p.shape[0], info.image_size).apply(p)[None] for p in pictures]
+    if training:
+        numbers = measured(weights, training)
+    model, info = load_fused(weights)
+    graph = with_decoding(to_openvino(model, info, numbers), info)
+    ov.save_model(graph, out, compress_to_fp16=False)
 
 
 @contextmanager
@@ -169,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=existing_file, help="data.yaml, to measure and to compare on")
     p.add_argument("--scenes", type=existing_folder, help="folder to compose scenes from, half")
     p.add_argument(
-        "--pictures", type=positive, default=300, help="how many to measure on (default 300)"
+        "--count", type=positive, default=PICTURES, help=f"pictures to measure on ({PICTURES})"
     )
     return p
 
@@ -184,29 +161,39 @@ def check(args: argparse.Namespace) -> None:
         raise SettingsError(
             f"ONNX needs {', '.join(missing)}: pip install -r requirements-export.txt"
         )
-    known = args.format == "openvino" and read_int8(args.weights)
-    if args.int8 and not args.data and not known:
+    if args.int8 and not args.data and not holds_int8(args):
         raise SettingsError("--int8 needs --data DATA.yaml, pictures to measure ranges on")
+
+
+def holds_int8(args: argparse.Namespace) -> bool:
+    """Whether the weights say all that the format needs to compute in int8."""
+    return args.format == "openvino" and bool(read_int8(args.weights))
 
 
 @refusing
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parser().parse_args(argv)
-    info = read_info(args.weights)
+    read_info(args.weights)  # says at once what is no weights file
     check(args)
     name = f"{args.weights.stem}{'-int8' if args.int8 else ''}{ENDINGS[args.format]}"
     out = args.out or args.weights.with_name(name)
     data = read_config(args.data) if args.data else None
     with whole(out) as path:
-        pictures = []
-        if args.int8 and data:
-            pictures = inputs_to_measure(data, info, args.pictures, args.scenes)
+        training = None
+        if args.int8 and data and not holds_int8(args):
+            training = training_pictures(data, args)
         if args.format == "onnx":
-            export_onnx(args.weights, path, pictures)
+            export_onnx(args.weights, path, training)
         else:
-            export_openvino(args.weights, path, pictures, args.int8)
+            export_openvino(args.weights, path, training, args.int8)
     report(args.weights, out, data)
+
+
+def training_pictures(data: DataConfig, args: argparse.Namespace) -> Validation:
+    """What int8 is measured on."""
+    scenes = str(args.scenes) if args.scenes else ""
+    return some_training(read_split(data, "train"), data.names, scenes, args.count)
 
 
 def report(weights: Path, out: Path, data: DataConfig | None) -> None:

@@ -42,12 +42,9 @@ class Portable(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (1, S, S, 3) BGR, letterboxed → boxes (1, N, 4), scores (1, N, C)."""
-        boxes, scores = self.decoding(*self.model(self.normalised(image)))
+        x = image.permute(0, 3, 1, 2).flip(1).float()  # (1, 3, S, S) RGB
+        boxes, scores = self.decoding(*self.model((x - self.mean) / self.std))
         return boxes, scores
-
-    def normalised(self, image: Tensor) -> Tensor:
-        """uint8 (1, S, S, 3) BGR → float32 (1, 3, S, S) RGB, as the network takes it."""
-        return (image.permute(0, 3, 1, 2).flip(1).float() - self.mean) / self.std
 
 
 class Decoding(nn.Module):

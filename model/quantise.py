@@ -45,16 +45,20 @@ def teach_int8(weights: Path, training: Validation, validation: Validation) -> f
     Returns the change of mAP50:95 on ``validation``, in [-1, 1]; under -0.005 the file is left
     computing in float32. ImportError without OpenVINO or NNCF.
     """
-    model, info = load_fused(weights)
-    graph = graph_of(model, (1, 3, info.image_size, info.image_size))
-    inputs = [network_input(image, info) for image, _ in training.pictures()]
-    int8 = quantise(graph, inputs)
-    spread = inputs[:: max(1, len(inputs) // LOOKED_AT)]
-    write_int8(weights, without_worst(graph, int8, spread))
+    write_int8(weights, measured(weights, training))
     change = _map(weights, validation, int8=True) - _map(weights, validation, int8=False)
     if change < -MAY_COST:
         write_int8(weights, {})
     return change
+
+
+def measured(weights: Path, training: Validation) -> Int8:
+    """A network's int8 numbers on pictures, but for its worst layers; the file stays as it is."""
+    model, info = load_fused(weights)
+    graph = graph_of(model, (1, 3, info.image_size, info.image_size))
+    inputs = [network_input(image, info) for image, _ in training.pictures()]
+    spread = inputs[:: max(1, len(inputs) // LOOKED_AT)]
+    return without_worst(graph, quantise(graph, inputs), spread)
 
 
 def said(change: float) -> str:
@@ -95,11 +99,12 @@ def _maps(graph: ov.Model, inputs: Iterable[np.ndarray]) -> list[Maps]:
 
 
 def _harm(found: Sequence[Maps], true: Sequence[Maps]) -> float:
-    """Mean squared error of objectness and class logits where there is something."""
+    """Mean squared error of objectness and class logits where there is something, else 0."""
     pairs = [
         pair for picture in zip(found, true, strict=True) for pair in zip(*picture, strict=True)
     ]
-    return float(np.mean(np.concatenate([_errors(*pair) for pair in pairs])))
+    errors = np.concatenate([_errors(*pair) for pair in pairs])
+    return float(errors.mean()) if len(errors) else 0.0
 
 
 def _errors(found: np.ndarray, true: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ class ExportedDetector:
 
     def __init__(self, path: Path) -> None:
         self.runtime = "onnx" if path.suffix == ".onnx" else "openvino"
-        self._answer, facts = _onnx(path) if self.runtime == "onnx" else _openvino(path)
+        self.answer, facts = _onnx(path) if self.runtime == "onnx" else _openvino(path)
         self.names = tuple(json.loads(facts["names"]))
         self.confidence = float(facts["confidence"])
         self.image_size = int(facts["image_size"])
@@ -32,7 +32,7 @@ class ExportedDetector:
         """Find the fruit in one picture; see model.detector.Detector."""
         least = self.confidence if confidence is None else confidence
         fit = Letterbox(image.shape[1], image.shape[0], self.image_size)
-        boxes, scores = self._answer(fit.apply(image)[None])
+        boxes, scores = self.answer(fit.apply(image)[None])
         index, class_ids = np.nonzero(scores[0] >= least)
         boxes, scores = boxes[0, index], scores[0, index, class_ids]
         kept = suppress(boxes, scores, class_ids, self._nms_iou)
