@@ -31,13 +31,21 @@ from model.cli import existing_file, refusing
 from model.data.dataset import DataError
 from model.lane_speed import lane_table, time_lane
 from model.runtimes import openvino_fits
-from model.runtimes.base import BaseDetector
+from model.runtimes.base import BaseDetector, load_fused
 from model.runtimes.torch_runtime import TorchDetector
-from model.weights import WeightsInfo, load_weights, read_info, save_weights
+from model.weights import (
+    Int8,
+    WeightsInfo,
+    load_weights,
+    read_info,
+    read_int8,
+    save_weights,
+    write_int8,
+)
 from model.yolov3 import NECKS, YoloV3
 
 DEFAULT_WEIGHTS = Path("weights/default.safetensors")
-NETWORK = "letterbox + network"
+NETWORK = "network"
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Timing:
     """One measured step: median and 95th percentile of one call, milliseconds."""
 
     step: str
-    runtime: str
+    runtime: str  # with what it computes in
     image_size: int
     median_ms: float
     p95_ms: float
@@ -68,11 +76,15 @@ def time_calls(call: Callable[[], object], rounds: int, warmup: int = 5) -> tupl
     return float(np.median(spent)), float(np.percentile(spent, 95))
 
 
-def gemm_peak(rounds: int = 20, side: int = 1024) -> float:
-    """What the machine can do at most: float32 matrix products, GFLOP/s."""
+def machine_peaks(rounds: int = 20, side: int = 1024) -> dict[str, float]:
+    """What the machine can do at most, by what it computes in: matrix products, GOP/s."""
     a, b = torch.rand(side, side), torch.rand(side, side)
-    median_ms, _ = time_calls(lambda: a @ b, rounds)
-    return 2 * side**3 / median_ms / 1e6
+    calls: dict[str, Callable[[], object]] = {"float32": lambda: a @ b}
+    if openvino_fits():
+        from model.runtimes.openvino_runtime import int8_product
+
+        calls["int8"] = int8_product(side).infer
+    return {name: 2 * side**3 / time_calls(call, rounds)[0] / 1e6 for name, call in calls.items()}
 
 
 def sample_picture() -> np.ndarray:
@@ -83,15 +95,17 @@ def sample_picture() -> np.ndarray:
 
 
 def time_detector(detector: BaseDetector, image: np.ndarray, rounds: int) -> list[Timing]:
-    """The steps of one runtime: letterbox and network, decode and NMS, and all of it."""
+    """The steps of one runtime: network, decode and NMS, and all of it, letterbox included."""
     fit = Letterbox(image.shape[1], image.shape[0], detector.image_size)
-    maps = detector.raw_maps(image)
+    fitted = fit.apply(image)
+    maps = detector.raw_maps(fitted)
 
     def row(step: str, call: Callable[[], object]) -> Timing:
-        return Timing(step, detector.runtime, detector.image_size, *time_calls(call, rounds))
+        runtime = f"{detector.runtime} {detector.precision}"
+        return Timing(step, runtime, detector.image_size, *time_calls(call, rounds))
 
     return [
-        row(NETWORK, lambda: detector.raw_maps(image)),
+        row(NETWORK, lambda: detector.raw_maps(fitted)),
         row("decode + NMS", lambda: detector.find(maps, fit, detector.confidence)),
         row("detect, all", lambda: detector.detect(image)),
     ]
@@ -136,13 +150,26 @@ def weights_of(info: WeightsInfo, weights: Path, folder: Path) -> Path:
     own = read_info(weights)
     if info == own:
         return weights
-    if (info.backbone, info.neck) == (own.backbone, own.neck):
-        model, _ = load_weights(weights)
-    else:
-        model = YoloV3(len(info.names), info.backbone, info.neck)
     path = folder / f"{info.image_size}.safetensors"
-    save_weights(path, model, info)
+    if (info.backbone, info.neck) == (own.backbone, own.neck):
+        save_weights(path, load_weights(weights)[0], info)
+        write_int8(path, read_int8(weights))
+        return path
+    save_weights(path, YoloV3(len(info.names), info.backbone, info.neck), info)
+    if openvino_fits():
+        write_int8(path, some_int8(path))
     return path
+
+
+def some_int8(weights: Path) -> Int8:
+    """Numbers with which a network's speed in int8 can be told, though not its answers."""
+    from model.runtimes.int8 import quantise
+    from model.runtimes.openvino_runtime import graph_of
+
+    model, info = load_fused(weights)
+    shape = 1, 3, info.image_size, info.image_size
+    noise = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    return quantise(graph_of(model, shape), list(noise))
 
 
 def detectors(weights: Path, threads: int | None) -> Iterator[BaseDetector]:
@@ -151,7 +178,9 @@ def detectors(weights: Path, threads: int | None) -> Iterator[BaseDetector]:
     if openvino_fits():
         from model.runtimes.openvino_runtime import OpenVinoDetector
 
-        yield OpenVinoDetector(weights, threads)
+        yield OpenVinoDetector(weights, threads, int8=False)
+        if read_int8(weights):
+            yield OpenVinoDetector(weights, threads)
 
 
 def network_size(info: WeightsInfo) -> tuple[float, float]:
@@ -172,17 +201,22 @@ def network_size(info: WeightsInfo) -> tuple[float, float]:
     return sum(p.numel() for p in model.parameters()) / 1e6, multiplied / 1e9
 
 
-def as_table(timings: list[Timing], peak: float, gmac: Mapping[int, float]) -> str:
-    """Aligned text, with the networks' share of the peak; gmac: by input size, for one picture."""
-    lines = [f"float32 GEMM peak of this machine: {peak:.0f} GFLOP/s", ""]
+def as_table(timings: list[Timing], peaks: Mapping[str, float], gmac: Mapping[int, float]) -> str:
+    """Aligned text, with the networks' share of the peak of what they compute in.
+
+    peaks: billions of operations a second. gmac: by input size, for one picture.
+    """
+    told = ", ".join(f"{peak:.0f} GOP/s in {precision}" for precision, peak in peaks.items())
+    lines = [f"peak of this machine (matrix products): {told}", ""]
     lines.append(
-        f"{'step':<22}{'runtime':<10}{'size':>5}{'median ms':>11}{'p95 ms':>9}{'FPS':>8}"
+        f"{'step':<16}{'runtime':<18}{'size':>5}{'median ms':>11}{'p95 ms':>9}{'FPS':>8}"
         f"{'of peak':>9}"
     )
     for t in timings:
+        peak = peaks.get(t.runtime.split()[-1], math.inf)
         share = f"{t.fps * 2 * gmac[t.image_size] / peak:.0%}" if t.step == NETWORK else ""
         lines.append(
-            f"{t.step:<22}{t.runtime:<10}{t.image_size:>5}{t.median_ms:>11.2f}{t.p95_ms:>9.2f}"
+            f"{t.step:<16}{t.runtime:<18}{t.image_size:>5}{t.median_ms:>11.2f}{t.p95_ms:>9.2f}"
             f"{t.fps:>8.1f}{share:>9}".rstrip()
         )
     return "\n".join(lines)
@@ -234,12 +268,13 @@ def main(argv: list[str] | None = None) -> None:
             path = weights_of(described, args.weights, Path(folder))
             for detector in detectors(path, args.threads):
                 timings += time_detector(detector, image, args.rounds)
-    peak = gemm_peak()
-    print(as_table(timings, peak, gmac))
-    figures = {"gemm_gflops": peak, "timings": [vars_of(t) for t in timings]}
+    peaks = machine_peaks()
+    print(as_table(timings, peaks, gmac))
+    figures = {"peak_gops": peaks, "timings": [vars_of(t) for t in timings]}
     if args.lane:
         lane = list(time_lane(args.weights, args.lane))
-        print(f"\n{lane_table(lane, peak, network_size(info)[1])}")
+        used = "int8" if openvino_fits() and read_int8(args.weights) else "float32"
+        print(f"\n{lane_table(lane, peaks[used], network_size(info)[1])}")
         figures["lane"] = [asdict(row) for row in lane]
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2))

@@ -23,6 +23,7 @@ class BaseDetector(ABC):
     """A detector whose runtime only has to turn a picture into raw maps."""
 
     runtime: str
+    precision = "float32"  # what it computes in
 
     def __init__(self, info: WeightsInfo) -> None:
         self.info = info
@@ -38,8 +39,11 @@ class BaseDetector(ABC):
         return self.calibration is not None
 
     @abstractmethod
-    def raw_maps(self, image: np.ndarray) -> Sequence[np.ndarray]:
-        """A uint8 (H, W, 3) BGR picture → float32 (3·(5+C), G, G) maps, finest first."""
+    def raw_maps(self, fitted: np.ndarray) -> Sequence[np.ndarray]:
+        """A letterboxed uint8 (S, S, 3) BGR picture → float32 (3·(5+C), G, G) maps, finest first.
+
+        OpenCV fits the picture, not the graph: there it would take several times as long.
+        """
 
     def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
         """Find the fruit in one picture; see model.detector.Detector."""
@@ -48,7 +52,7 @@ class BaseDetector(ABC):
         height, width = image.shape[:2]
         fit = Letterbox(width, height, self.image_size)
         least = self.confidence if confidence is None else confidence
-        return self.find(self.raw_maps(image), fit, least)
+        return self.find(self.raw_maps(fit.apply(image)), fit, least)
 
     def find(
         self, maps: Sequence[np.ndarray], fit: Letterbox, confidence: float

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import torch
+from openvino import opset13
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
-from model.boxes import Letterbox
 from model.runtimes.base import BaseDetector, load_fused
 from model.runtimes.int8 import with_int8
 from model.weights import Int8, WeightsInfo, read_int8
@@ -36,10 +36,9 @@ class OpenVinoDetector(BaseDetector):
         self._request = compiled(graph, threads) if threads else fastest(graph)
         self._scales = model.scales
 
-    def raw_maps(self, image: np.ndarray) -> Sequence[np.ndarray]:
+    def raw_maps(self, fitted: np.ndarray) -> Sequence[np.ndarray]:
         """See BaseDetector."""
-        fit = Letterbox(image.shape[1], image.shape[0], self.image_size)
-        self._request.infer([fit.apply(image)[None]], share_inputs=True)
+        self._request.infer([fitted[None]], share_inputs=True)
         return [self._request.get_output_tensor(i).data[0] for i in range(self._scales)]
 
 
@@ -101,3 +100,13 @@ def _seconds(request: ov.InferRequest) -> float:
     began = time.perf_counter()
     request.infer()
     return time.perf_counter() - began
+
+
+def int8_product(side: int) -> ov.InferRequest:
+    """The product of two matrices (side, side) in int8, for telling what a machine can do."""
+    given = opset13.parameter([side, side], np.float32)
+    fixed = opset13.constant(np.random.default_rng(0).uniform(-1, 1, (side, side)), np.float32)
+    low, high = np.float32(-1), np.float32(1)
+    a = opset13.fake_quantize(given, low, high, low, high, 256)
+    b = opset13.fake_quantize(fixed, low, high, low, high, 255)
+    return compiled(ov.Model([opset13.matmul(a, b, False, False)], [given]))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from model.boxes import Letterbox, to_tensor
+from model.boxes import to_tensor
 from model.runtimes.base import BaseDetector, load_fused
 
 
@@ -28,10 +28,9 @@ class TorchDetector(BaseDetector):
         self._mean = torch.tensor(info.mean).view(3, 1, 1) * 255
         self._std = torch.tensor(info.std).view(3, 1, 1) * 255
 
-    def raw_maps(self, image: np.ndarray) -> Sequence[np.ndarray]:
+    def raw_maps(self, fitted: np.ndarray) -> Sequence[np.ndarray]:
         """See BaseDetector."""
-        fit = Letterbox(image.shape[1], image.shape[0], self.image_size)
         with torch.inference_mode():
-            x: Tensor = (to_tensor(fit.apply(image)) - self._mean) / self._std
+            x: Tensor = (to_tensor(fitted) - self._mean) / self._std
             maps = self._model(x[None].contiguous(memory_format=torch.channels_last))
         return [m[0].contiguous().numpy() for m in maps]

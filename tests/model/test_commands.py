@@ -6,6 +6,7 @@ import pytest
 
 from model import benchmark, dataset, detect, evaluate, train
 from model.data.dataset import read_config, read_split
+from model.runtimes import openvino_fits
 from tests.model.helpers import ROOT, SAMPLE, info, random_weights
 
 NAMES = read_config(SAMPLE / "data.yaml").names
@@ -17,7 +18,9 @@ def weights(tmp_path_factory):
     return str(random_weights(tmp_path_factory.mktemp("weights"), names=NAMES))
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "detect", "benchmark", "darknet", "dataset"])
+@pytest.mark.parametrize(
+    "name", ["train", "evaluate", "detect", "benchmark", "darknet", "dataset", "export"]
+)
 def test_every_command_explains_itself(name):
     done = subprocess.run(
         [sys.executable, "-m", f"model.{name}", "--help"], cwd=ROOT, capture_output=True, text=True
@@ -82,11 +85,11 @@ def test_benchmark_times_every_runtime_beside_the_machines_peak(
         ["--weights", weights, "--image-size", "64", "96", "--rounds", "2", "--json", str(out)]
     )
     figures = json.loads(out.read_text())
-    assert figures["gemm_gflops"] > 0
+    assert all(peak > 0 for peak in figures["peak_gops"].values())
     runtimes = {(row["runtime"], row["image_size"]) for row in figures["timings"]}
-    assert {("torch", 64), ("torch", 96), ("opencv", 64)} <= runtimes
+    assert {("torch float32", 64), ("torch float32", 96), ("opencv", 64)} <= runtimes
     assert all(row["median_ms"] > 0 for row in figures["timings"])
-    assert "GFLOP/s" in capsys.readouterr().out
+    assert "GOP/s in float32" in capsys.readouterr().out
 
 
 def test_benchmark_times_an_untrained_network_of_another_kind(weights, tmp_path, capsys):
@@ -96,7 +99,9 @@ def test_benchmark_times_an_untrained_network_of_another_kind(weights, tmp_path,
     said = capsys.readouterr().out
     # 8,692,976 parameters at the sample's eleven classes; 2.733 GMAC at 416, so (64 / 416)² of it
     assert "darknet_tiny, tiny neck, 64: 8.7 M parameters, 0.06 GMAC" in said
-    assert {row["image_size"] for row in json.loads(out.read_text())["timings"]} == {64}
+    timings = json.loads(out.read_text())["timings"]
+    assert {row["image_size"] for row in timings} == {64}
+    assert ("openvino int8" in {row["runtime"] for row in timings}) == openvino_fits()
 
 
 @pytest.mark.parametrize(
