@@ -105,7 +105,7 @@ def _cells(name: str, one: Score) -> tuple[str, ...]:
         f"{one.questions / settled:.1%}",
         f"{one.silent / max(1, one.rest):.1%}",
         str(one.doubles),
-        f"{60 * one.flips / one.rest_s:.2f}",
+        f"{60 * one.flips / max(1.0, one.rest_s):.2f}",
         str(one.lapses),
         _seconds(one.right_waits_s),
         _seconds(one.waits_s),
