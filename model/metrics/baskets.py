@@ -36,7 +36,7 @@ def checkout_metrics(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def one_per_fruit(
-    boxes: np.ndarray, scores: np.ndarray, confidence: float, iou: float = 0.6
+    boxes: np.ndarray, scores: np.ndarray, confidence: float, iou: float = 0.5
 ) -> np.ndarray:
     """Indices of the boxes over a confidence, best first, without those on a better box.
 
@@ -58,7 +58,7 @@ def counts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count matrices (pictures, classes): found over a confidence, and truth.
 
-    One fruit found under two names (two boxes with an IoU of 0.6 or more) counts once, under the
+    One fruit found under two names (two boxes with an IoU of 0.5 or more) counts once, under the
     better one, as in the basket.
     """
     picture, class_id, _ = _basket_boxes(results, confidence)
