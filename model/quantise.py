@@ -84,7 +84,9 @@ def without_worst(graph: ov.Model, int8: Int8, inputs: Sequence[np.ndarray]) -> 
     true = _maps(graph, inputs)
     harms = {
         layer: _harm(_maps(with_int8(graph, places), inputs), true)
-        for layer, places in tqdm(layers.items(), desc="what each layer suffers", leave=False)
+        for layer, places in tqdm(
+            layers.items(), desc="what each layer suffers", leave=False, disable=None
+        )
     }
     worst = sorted(harms, key=harms.__getitem__, reverse=True)
     before = accumulate((harms[layer] for layer in worst), initial=0.0)
