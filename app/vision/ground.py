@@ -29,9 +29,9 @@ class Ground:
     """Remembers the counter's colours in cells; unknown where it was never seen bare."""
 
     def __init__(self) -> None:
-        self._bare = np.full((1, 1, 3), np.nan, np.float32)  # (rows, columns, 3), NaN: unknown
-        self._now = self._bare
-        self._unlike = np.zeros((1, 1), bool)
+        self._bare: np.ndarray = np.full((1, 1, 3), np.nan, np.float32)  # NaN: unknown
+        self._now: np.ndarray = self._bare  # both (rows, columns, 3)
+        self._unlike: np.ndarray = np.zeros((1, 1), bool)
         self._cell_px = 1.0
 
     def look(self, image: np.ndarray) -> None:
