@@ -24,7 +24,9 @@ STATES = {  # of the basket on the screen
 
 def draw_timeline(moments: Sequence[Moment], out: Path) -> None:
     """Plot how many of each fruit lie there and are in the basket; shaded where it is sure."""
-    keys = sorted({key for m in moments for key in (*m.truth.counts, *m.scene.counts)})
+    baskets = [counts for m in moments for counts in (m.truth.counts, m.scene.counts)]
+    keys = sorted({key for counts in baskets for key in counts})
+    step = 0.8 / max((n for counts in baskets for n in counts.values()), default=1)
     times_s = [m.truth.t_s for m in moments]
     figure = new_figure(14, 1.2 + 0.6 * len(keys))
     axis = figure.subplots()
@@ -33,8 +35,8 @@ def draw_timeline(moments: Sequence[Moment], out: Path) -> None:
             axis.axvspan(times_s[first], times_s[last], color=colour, alpha=0.25, linewidth=0)
         axis.fill_between([], [], color=colour, alpha=0.25, label=f"sure and {state}")
     for row, key in enumerate(keys):
-        there = [row + 0.4 * m.truth.counts.get(key, 0) for m in moments]
-        sold = [row + 0.4 * m.scene.counts.get(key, 0) for m in moments]
+        there = [row + step * m.truth.counts.get(key, 0) for m in moments]
+        sold = [row + step * m.scene.counts.get(key, 0) for m in moments]
         axis.fill_between(times_s, row, there, step="post", color="black", alpha=0.3)
         axis.step(times_s, sold, where="post", color="#0072B2")
     for first, last in _stretches([m.truth.at_rest for m in moments]):
