@@ -13,12 +13,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from app.settings import Settings
 from app.vision.annotate import annotate, encode_jpeg
 from model.cli import existing_file, existing_folder, positive, refusing
+from model.data.dataset import DataError
 from model.detector import Detector, load_detector
 from tests.vision.episode_film import watched
 from tests.vision.episode_pictures import draw_timeline, draw_worst
@@ -26,6 +28,7 @@ from tests.vision.episode_score import Score, percentile, score
 from tests.vision.episodes import Episode, random_episode
 
 EPISODE_FPS = 30.0
+LIBRARY = ("cutouts/**/*.png", "backgrounds/**/*.jpg")
 
 
 @refusing
@@ -39,8 +42,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         scores[seed] = _judge(replace(episode, fps=EPISODE_FPS / given.every), detector, given)
     print(table(scores))
     if given.json:
-        rows = [{"seed": seed} | asdict(one) for seed, one in scores.items()]
+        rows = [{"seed": seed} | _plain(one) for seed, one in scores.items()]
         given.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def _plain(one: Score) -> dict[str, Any]:
+    """A score as JSON can hold it: a wait without end is null."""
+    waits = {name: value for name, value in asdict(one).items() if name.endswith("waits_s")}
+    finite = {name: [None if math.isinf(s) else s for s in waits[name]] for name in waits}
+    return asdict(one) | finite
 
 
 def _judge(episode: Episode, detector: Detector, given: argparse.Namespace) -> Score:
@@ -61,15 +71,19 @@ def _judge(episode: Episode, detector: Detector, given: argparse.Namespace) -> S
 def library(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the cut-outs and backgrounds of a folder of training data that no training saw.
 
-    Those that its manifest.csv calls ``val``; all of them where there is no manifest.
+    Those that its manifest.csv calls ``val``; all of them where there is no manifest. Raises
+    DataError when there are none.
     """
+    cutouts, backgrounds = (sorted(folder.glob(kind)) for kind in LIBRARY)
     manifest = folder / "manifest.csv"
-    if not manifest.exists():
-        return sorted(folder.glob("cutouts/**/*.png")), sorted(folder.glob("backgrounds/**/*.jpg"))
-    with manifest.open(encoding="utf-8", newline="") as file:
-        files = sorted(row["file"] for row in csv.DictReader(file) if row["split"] == "val")
-    cutouts = [folder / name for name in files if name.startswith("cutouts/")]
-    return cutouts, [folder / name for name in files if name.startswith("backgrounds/")]
+    if manifest.exists():
+        with manifest.open(encoding="utf-8", newline="") as file:
+            kept = {folder / row["file"] for row in csv.DictReader(file) if row["split"] == "val"}
+        cutouts = [file for file in cutouts if file in kept]
+        backgrounds = [file for file in backgrounds if file in kept]
+    if not cutouts or not backgrounds:
+        raise DataError(f"{folder}: needs cutouts/NAME/*.png and backgrounds that are for val")
+    return cutouts, backgrounds
 
 
 COLUMNS = (

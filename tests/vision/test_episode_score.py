@@ -5,6 +5,7 @@ import math
 import pytest
 
 from app.vision.settle import Scene
+from model.data.dataset import DataError
 from tests.vision.episode_report import library, table
 from tests.vision.episode_score import Moment, Score, percentile, score
 from tests.vision.episodes import TrueBox, Truth
@@ -135,3 +136,8 @@ def test_only_what_no_training_saw_is_filmed(tmp_path):
     (tmp_path / "manifest.csv").write_text("\n".join(["file,split", *rows]), encoding="utf-8")
     cutouts, backgrounds = library(tmp_path)
     assert [file.name for file in cutouts + backgrounds] == ["b.png", "c.jpg"]
+
+
+def test_a_folder_without_fruit_that_no_training_saw_is_refused(tmp_path):
+    with pytest.raises(DataError, match="needs cutouts"):
+        library(tmp_path)
