@@ -68,9 +68,10 @@ def counts(
 
 
 def best_confidence(results: Sequence[PictureResult], classes: int) -> float:
-    """The confidence with the most right baskets: the middle of the best range of a 0.02 grid.
+    """The lowest confidence, on a 0.02 grid, with as many right baskets as the best but one in 100.
 
-    To be used on pictures that are not reported afterwards; else the report flatters itself.
+    Of those that are about as good the lowest, since a doubtful fruit is asked about and a missed
+    one goes unnoticed. To be used on pictures that are not reported afterwards; else the report flatters itself.
     """
     grid = np.round(np.arange(0.10, 0.91, 0.02), 2)
     picture, class_id, score = _basket_boxes(results, float(grid[0]))
@@ -81,7 +82,7 @@ def best_confidence(results: Sequence[PictureResult], classes: int) -> float:
         sure = score >= float(confidence)
         np.add.at(found, (picture[sure], class_id[sure]), 1)
         right[step] = (found == truth).all(1).sum()
-    return round(float(np.median(grid[right == right.max()])), 2)
+    return float(grid[right >= right.max() - 0.01 * len(results)][0])
 
 
 def _basket_boxes(
