@@ -71,7 +71,8 @@ def best_confidence(results: Sequence[PictureResult], classes: int) -> float:
     """The lowest confidence, on a 0.02 grid, with as many right baskets as the best but one in 100.
 
     Of those that are about as good the lowest, since a doubtful fruit is asked about and a missed
-    one goes unnoticed. To be used on pictures that are not reported afterwards; else the report flatters itself.
+    one goes unnoticed. To be used on pictures that are not reported afterwards; else the report
+    flatters itself.
     """
     grid = np.round(np.arange(0.10, 0.91, 0.02), 2)
     picture, class_id, score = _basket_boxes(results, float(grid[0]))

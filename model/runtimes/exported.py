@@ -55,12 +55,11 @@ def _onnx(path: Path) -> tuple[Answer, dict[str, str]]:
 
 
 def _openvino(path: Path) -> tuple[Answer, dict[str, str]]:
-    import openvino as ov
 
     from model.runtimes.openvino_graph import FACTS
-    from model.runtimes.openvino_runtime import compiled
+    from model.runtimes.openvino_runtime import compiled, core
 
-    graph = ov.Core().read_model(path)
+    graph = core().read_model(path)
     facts = {name: fact.astype(str) for name, fact in graph.get_rt_info(FACTS).astype(dict).items()}
     request = compiled(graph)
 

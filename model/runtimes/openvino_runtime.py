@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,18 @@ def compiled(graph: ov.Model, threads: int | None = None) -> ov.InferRequest:
     }
     if threads:
         config["INFERENCE_NUM_THREADS"] = threads
-    return ov.Core().compile_model(graph, "CPU", config).create_infer_request()
+    return core().compile_model(graph, "CPU", config).create_infer_request()
+
+
+@cache
+def core() -> ov.Core:
+    """The one Core of this process.
+
+    Each brings a CPU plugin of its own, which gives the thread a stack for signals and puts back at
+    its end what was there before. Of two that end in the order they began, the second puts back the
+    first one's, which is gone, and the next signal kills the process.
+    """
+    return ov.Core()
 
 
 def fastest(graph: ov.Model) -> ov.InferRequest:

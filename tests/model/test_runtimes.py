@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ from model.runtimes.openvino_runtime import OpenVinoDetector
 from model.runtimes.torch_runtime import TorchDetector
 from model.weights import save_weights
 from model.yolov3 import YoloV3
-from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE, info, random_weights
+from tests.model.helpers import DEFAULT_WEIGHTS, ROOT, SAMPLE, info, random_weights
 
 CONFIDENCE = 0.25
 
@@ -136,3 +139,23 @@ def test_both_runtimes_give_the_same_answers_for_every_kind_of_network(
     mine, theirs = (len(x.detect(image, 0.3)) for x in (a, b))
     assert mine > 0
     assert abs(mine - theirs) <= 0.02 * mine  # a score may lie on the threshold
+
+
+SIGNALLED = """
+import signal, sys
+from pathlib import Path
+from model.runtimes.openvino_runtime import OpenVinoDetector
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+detectors = [OpenVinoDetector(Path(sys.argv[1]), threads=1) for _ in range(2)]
+while detectors:
+    detectors.pop(0)
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_a_process_hears_signals_after_its_detectors_have_gone(tmp_path):
+    weights = random_weights(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, str(weights)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
