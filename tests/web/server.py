@@ -40,7 +40,10 @@ def wait_until(true: Callable[[], Any], timeout_s: float = 20.0) -> Any:
 
 
 def film_counter(path: Path, seconds: float = 2.0) -> None:
-    """A counter with real fruit in its eight places, and a strip that moves with every frame."""
+    """A counter with real fruit in its eight places, and a strip that moves with every frame.
+
+    The strip is so faint that it is taken for no hand, which would keep the scene unsettled.
+    """
     still = np.full((HEIGHT, WIDTH, 3), (214, 222, 226), np.uint8)
     names = ["apple_1", "orange_1", "pear_1", "lemon_1", "grapes_1", "melon_1", "apple_2", "pear_2"]
     for name, (x, y) in zip(names, PLACES, strict=True):
@@ -49,7 +52,7 @@ def film_counter(path: Path, seconds: float = 2.0) -> None:
     frames = round(seconds * FPS)
     for number in range(frames):
         frame = still.copy()
-        frame[HEIGHT - 15 :, : WIDTH * (number + 1) // frames] = (67, 107, 15)
+        frame[HEIGHT - 15 :, : WIDTH * (number + 1) // frames] = (204, 212, 216)
         film.write(frame)
     film.release()
 
