@@ -96,7 +96,7 @@ def sample_picture() -> np.ndarray:
 
 def time_detector(detector: BaseDetector, image: np.ndarray, rounds: int) -> list[Timing]:
     """The steps of one runtime: network, decode and NMS, and all of it, letterbox included."""
-    fit = Letterbox(image.shape[1], image.shape[0], detector.image_size)
+    fit = Letterbox.of(image, detector.image_size)
     fitted = fit.apply(image)
     maps = detector.raw_maps(fitted)
 
@@ -113,7 +113,7 @@ def time_detector(detector: BaseDetector, image: np.ndarray, rounds: int) -> lis
 
 def time_shared(image: np.ndarray, size: int, rounds: int) -> list[Timing]:
     """The steps that no runtime changes."""
-    fit = Letterbox(image.shape[1], image.shape[0], size)
+    fit = Letterbox.of(image, size)
     small = cv2.resize(image, (960, 540), interpolation=cv2.INTER_AREA)
     return [
         Timing("letterbox 720p", "opencv", size, *time_calls(lambda: fit.apply(image), rounds)),

@@ -76,6 +76,11 @@ class Letterbox:
     height: int
     size: int
 
+    @classmethod
+    def of(cls, image: np.ndarray, size: int) -> Letterbox:
+        """How a picture (H, W, 3) fits into a square of ``size`` pixels."""
+        return cls(image.shape[1], image.shape[0], size)
+
     @property
     def scale(self) -> float:
         """Input pixels per picture pixel."""

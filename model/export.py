@@ -93,10 +93,9 @@ def export_onnx(weights: Path, out: Path, training: Validation | None) -> None:
     model, info = load_fused(weights)
     graph = to_onnx(model, info)
     if training:
-        images = [image for image, _ in training.pictures()]
-        fits = [Letterbox(image.shape[1], image.shape[0], info.image_size) for image in images]
-        inputs = [fit.apply(image)[None] for fit, image in zip(fits, images, strict=True)]
-        graph = quantised(graph, inputs)
+        images = (image for image, _ in training.pictures())
+        side = info.image_size
+        graph = quantised(graph, [Letterbox.of(image, side).apply(image)[None] for image in images])
     onnx.save(graph, out)
 
 

@@ -69,7 +69,7 @@ def said(change: float) -> str:
 
 def network_input(image: np.ndarray, info: WeightsInfo) -> np.ndarray:
     """A uint8 (H, W, 3) BGR picture → float32 (1, 3, S, S) as the network takes it."""
-    fit = Letterbox(image.shape[1], image.shape[0], info.image_size)
+    fit = Letterbox.of(image, info.image_size)
     rgb = fit.apply(image)[..., ::-1].astype(np.float32) / 255
     normal = (rgb - np.array(info.mean, np.float32)) / np.array(info.std, np.float32)
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])

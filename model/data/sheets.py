@@ -46,7 +46,7 @@ def tile(sample: Labelled, names: Sequence[str]) -> np.ndarray:
     except DataError:
         image = np.zeros((TILE, TILE, 3), np.uint8)
         write(image, "unreadable", (80, TILE // 2), colour=WHITE)
-    fit = Letterbox(image.shape[1], image.shape[0], TILE)
+    fit = Letterbox.of(image, TILE)
     shrunk = cv2.resize(image, fit.inner, interpolation=cv2.INTER_AREA)
     out = np.full((TILE + CAPTION, TILE, 3), 40, np.uint8)
     down, across = shrunk.shape[:2]

@@ -49,8 +49,7 @@ class BaseDetector(ABC):
         """Find the fruit in one picture; see model.detector.Detector."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
-        height, width = image.shape[:2]
-        fit = Letterbox(width, height, self.image_size)
+        fit = Letterbox.of(image, self.image_size)
         least = self.confidence if confidence is None else confidence
         return self.find(self.raw_maps(fit.apply(image)), fit, least)
 

@@ -31,7 +31,7 @@ class ExportedDetector:
     def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
         """Find the fruit in one picture; see model.detector.Detector."""
         least = self.confidence if confidence is None else confidence
-        fit = Letterbox(image.shape[1], image.shape[0], self.image_size)
+        fit = Letterbox.of(image, self.image_size)
         boxes, scores = self.answer(fit.apply(image)[None])
         index, class_ids = np.nonzero(scores[0] >= least)
         boxes, scores = boxes[0, index], scores[0, index, class_ids]
@@ -55,7 +55,6 @@ def _onnx(path: Path) -> tuple[Answer, dict[str, str]]:
 
 
 def _openvino(path: Path) -> tuple[Answer, dict[str, str]]:
-
     from model.runtimes.openvino_graph import FACTS
     from model.runtimes.openvino_runtime import compiled, core
 
