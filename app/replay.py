@@ -21,6 +21,7 @@ from tqdm import tqdm
 from app.errors import CheckoutError, SettingsError, SourceError
 from app.settings import RUNTIMES, Settings
 from app.vision.camera import Source, open_source
+from app.vision.cells import cells_of
 from app.vision.settle import Scene, SettleConfig, Settler
 from model.detector import Detection, Detector, load_detector
 
@@ -74,7 +75,8 @@ def watch(source: Source, detector: Detector, every: int = 1) -> Iterator[Look]:
         if image is not last_image:  # a folder shows the same picture for a while
             last_image, detections = image, detector.detect(image, config.name_score)
         height, width = image.shape[:2]
-        yield Look(frame, t_s, image, settler.update(detections, t_s, width, height, image))
+        scene = settler.update(detections, t_s, width, height, cells_of(image))
+        yield Look(frame, t_s, image, scene)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -25,7 +25,10 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Finds fruit in pictures; safe to call from one thread at a time."""
+    """Finds fruit in pictures; safe to call from one thread at a time.
+
+    One that has an attribute ``at_once``, an int, is safe to call from so many.
+    """
 
     names: tuple[str, ...]
     confidence: float  # the threshold stored in the weights file, in [0, 1]
@@ -47,14 +50,18 @@ class Detector(Protocol):
         ...
 
 
-def load_detector(weights: Path, runtime: str = "auto", threads: int | None = None) -> Detector:
+def load_detector(
+    weights: Path, runtime: str = "auto", threads: int | None = None, at_once: int = 1
+) -> Detector:
     """Load a detector from a safetensors file.
 
     runtime: "openvino", "torch", or "auto" (OpenVINO on x86 where it is installed, else torch).
-    threads: CPU threads of the network, default the runtime's own choice.
+    threads: CPU threads of the network, default the runtime's own choice. at_once: the most threads
+    that will call ``detect`` at the same time; its attribute of this name says how many may, which
+    are fewer where more pictures a second would not come of it.
     Raises model.weights.WeightsError on a file that is not one of ours, ValueError on an unknown
     runtime, ImportError when the named runtime is not installed.
     """
     from model.runtimes import load
 
-    return load(weights, runtime, threads)
+    return load(weights, runtime, threads, at_once)

@@ -96,7 +96,7 @@ def without_worst(graph: ov.Model, int8: Int8, inputs: Sequence[np.ndarray]) -> 
 
 
 def _maps(graph: ov.Model, inputs: Iterable[np.ndarray]) -> list[Maps]:
-    request = compiled(graph)
+    request = compiled(graph).create_infer_request()
     return [[np.array(m) for m in request.infer([x]).to_tuple()] for x in inputs]
 
 

@@ -22,9 +22,12 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def annotate(
-    image: np.ndarray, tracks: Sequence[TrackView], names: Mapping[str, str]
+    image: np.ndarray,
+    tracks: Sequence[TrackView],
+    names: Mapping[str, str],
+    max_width: int | None = None,
 ) -> np.ndarray:
-    """Draw boxes and labels on a copy of a picture.
+    """Draw boxes and labels on a copy of a picture, made smaller where it is wider than max_width.
 
     image: uint8 (H, W, 3) BGR, left as it is. tracks: boxes in pixels of the picture, clipped to
     it. A confirmed track gets a whole box, its name and score in percent, or its name and "?"
@@ -32,8 +35,10 @@ def annotate(
     (Korean too: OpenCV 5 brings the letters); the key itself where absent. Without tracks: a plain
     copy.
     """
-    picture = image.copy()
-    boxes = [(track, box) for track in tracks if (box := _clip(track.box_xyxy, image.shape))]
+    picture = _copy(image, max_width or image.shape[1])
+    scale = picture.shape[1] / image.shape[1]
+    scaled = ((track, [scale * edge for edge in track.box_xyxy]) for track in tracks)
+    boxes = [(track, box) for track, xyxy in scaled if (box := _clip(xyxy, picture.shape))]
     for track, box in boxes:
         (_draw_box if track.confirmed else _draw_corners)(picture, box, colour_of(track.key))
     for track, box in boxes:  # after all boxes, so that no line crosses a name
@@ -44,17 +49,18 @@ def annotate(
     return picture
 
 
-def encode_jpeg(image: np.ndarray, quality: int = 80, max_width: int = 960) -> bytes:
-    """Encode a picture as JPEG, made smaller first when it is wider than max_width pixels.
-
-    image: uint8 (H, W, 3) BGR, not empty (else cv2.error). quality: 1…100.
-    """
+def _copy(image: np.ndarray, max_width: int) -> np.ndarray:
     height, width = image.shape[:2]
-    if width > max_width:
-        size = (max_width, max(1, round(height * max_width / width)))
-        # Averaging costs five times more and shows only from a half on.
-        how = cv2.INTER_AREA if width >= 2 * max_width else cv2.INTER_LINEAR
-        image = cv2.resize(image, size, interpolation=how)
+    if width <= max_width:
+        return image.copy()
+    size = (max_width, max(1, round(height * max_width / width)))
+    # Averaging costs five times more and shows only from a half on.
+    how = cv2.INTER_AREA if width >= 2 * max_width else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=how)
+
+
+def encode_jpeg(image: np.ndarray, quality: int = 80) -> bytes:
+    """Encode a picture as JPEG: uint8 (H, W, 3) BGR, not empty (else cv2.error); 1…100."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return data.tobytes()
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
+from app.vision.cells import CELLS_ACROSS
 from app.vision.geometry import BoxXYXY
 
-CELLS_ACROSS = 80  # a lemon fills eight by eight; averaging takes out noise and a shaking mount
 LIMIT = 18.0  # of 255, by which a cell of the counter may differ: shaken wood grain leaves 12
 DARKEST_SHADOW = 0.5  # of the light that falls beside it
 SHADOW_TINT = 0.06  # a shadow takes the same share of red, green and blue, within so much
@@ -34,10 +34,9 @@ class Ground:
         self._unlike: np.ndarray = np.zeros((1, 1), bool)
         self._cell_px = 1.0
 
-    def look(self, image: np.ndarray) -> None:
-        """Compare a picture, uint8 (H, W, 3) BGR, of at least one pixel, with the bare counter."""
-        self._cell_px = image.shape[1] / CELLS_ACROSS
-        cells = _cells(image)
+    def look(self, cells: np.ndarray, width: float) -> None:
+        """Compare a picture's ``cells_of`` with the bare counter; width: the picture's, pixels."""
+        self._cell_px = width / CELLS_ACROSS
         if self._bare.shape != cells.shape:
             self._bare = np.full_like(cells, np.nan)
         known = ~np.isnan(self._bare[..., 0])
@@ -80,16 +79,6 @@ class Ground:
         dx, dy = grow * (right - left) + cells, grow * (bottom - top) + cells
         rows = slice(max(0, int(top - dy)), max(0, int(np.ceil(bottom + dy))))
         return rows, slice(max(0, int(left - dx)), max(0, int(np.ceil(right + dx))))
-
-
-def _cells(image: np.ndarray) -> np.ndarray:
-    """Mean colours of an image's cells: uint8 (H, W, 3) → float32 (rows, columns, 3)."""
-    rows = max(1, round(CELLS_ACROSS * image.shape[0] / image.shape[1]))
-    fine = 4 * CELLS_ACROSS, 4 * rows
-    if fine[0] < image.shape[1]:  # sixteen points of each cell will do, at a third of the time
-        image = cv2.resize(image, fine, interpolation=cv2.INTER_LINEAR)
-    cells = cv2.resize(image, (CELLS_ACROSS, rows), interpolation=cv2.INTER_AREA)
-    return cells.astype(np.float32)
 
 
 def _unlike(now: np.ndarray, bare: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""The detect thread: newest frame → detector → settle → checkout → picture for those who look.
+"""The detect threads: newest frame → detector → settle → checkout → picture for those who look.
 
-One thread owns the detector and the tracks. It never waits for a browser: a picture is drawn and
-encoded only when somebody has shown the last one, and handed over without blocking.
+As many frames are looked at side by side as the detector can; what was found is followed one frame
+after the other, in their order. The lane never waits for a browser: a picture is drawn and encoded
+only when somebody has shown the last one, and handed over without blocking.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
 
 from app.shop.cart import Doubt
 from app.shop.checkout import Checkout
 from app.vision.annotate import annotate, encode_jpeg
 from app.vision.camera import Frame, LatestFrame
+from app.vision.cells import cells_of
 from app.vision.settle import Scene, Settler
 from app.vision.stillness import Stillness
+from app.vision.turns import Turns
 from model.detector import Detection, Detector
 
 log = logging.getLogger("checkout.lane")
@@ -30,6 +35,7 @@ POLL_S = 0.2  # how often the camera's state is looked at when no frame comes
 FAILING_AFTER = 5  # failed detections in a row before the detector counts as failing
 FAILURE_PAUSE_S = 0.1  # a detector that always fails must not eat a core
 LATENCIES_KEPT = 1024
+SHOWN_WIDTH = 960  # at most, pixels
 
 
 class CameraLike(Protocol):
@@ -92,18 +98,30 @@ def nobody(_news: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LaneObserver:
-    """Who wants to know what the lane did; called on the detect thread, must be quick."""
+    """Who wants to know what the lane did; called on the detect threads, must be quick.
+
+    detect_seconds may be called from several at a time.
+    """
 
     state: Callable[[LaneState], None] = nobody
     detect_seconds: Callable[[float], None] = nobody
     capture_to_emit_seconds: Callable[[float], None] = nobody
 
 
+class _Sight(NamedTuple):
+    """What one thread took to look at, with its turn; nothing when no frame came in time."""
+
+    turn: int
+    frame: Frame | None = None
+    cells: np.ndarray | None = None
+    still: bool = False
+
+
 class Lane:
-    """Runs one counter's detect thread between ``start`` and ``stop``.
+    """Runs one counter's detect threads between ``start`` and ``stop``.
 
     detector: None when there is none; frames then come without boxes and the scene never settles,
-    so that nothing the camera sees becomes money. settler: its state belongs to this thread.
+    so that nothing the camera sees becomes money. settler: used by one thread at a time.
     publish_frame: takes a picture without blocking. wants_frames: True when a browser is ready
     for one. names: the label of each key on the picture, ASCII.
     """
@@ -130,7 +148,10 @@ class Lane:
         self._names = names
         self._observer = observer or LaneObserver()
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._taking = threading.Lock()  # one thread waits for the camera: frames keep their order
+        self._turns = Turns()
+        self._seq = -1
         self._lock = threading.Lock()  # guards what stats() reads
         self._stillness = Stillness()
         self._detections = self._still = self._failures = self._failures_in_a_row = 0
@@ -142,15 +163,18 @@ class Lane:
         self._scene = Scene(settled=False, counts={}, tracks=())
 
     def start(self) -> None:
-        """Start the detect thread; once only."""
-        self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
-        self._thread.start()
+        """Start a detect thread for each frame that the detector can look at; once only."""
+        self._checkout.camera_state(self._camera_state)
+        # a detector that does not say is asked by one thread at a time
+        for _ in range(getattr(self._detector, "at_once", 1)):
+            self._threads.append(threading.Thread(target=self._run, name="lane", daemon=True))
+            self._threads[-1].start()
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """Ask the thread to end and wait for it; harmless when it never started."""
+        """Ask the threads to end and wait for them; harmless when they never started."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        for thread in self._threads:
+            thread.join(timeout_s)
 
     @property
     def failing(self) -> bool:
@@ -173,19 +197,42 @@ class Lane:
             )
 
     def _run(self) -> None:
-        seq = -1
-        self._checkout.camera_state(self._camera_state)
         while not self._stopping.is_set():
-            frame = self._latest.wait(seq, POLL_S)
             try:
-                self._follow_camera()
-                if frame is not None:
-                    seq = frame.seq
-                    self._process(frame)
-                self._observer.state(self._state())
+                sight = self._take()
+                try:
+                    self._look_at(sight)
+                finally:
+                    self._turns.end(sight.turn)
             except Exception:  # whatever one frame does to it, the lane must go on
-                log.exception("frame_failed seq=%d", seq)
+                log.exception("frame_failed seq=%d", self._seq)
                 self._stopping.wait(FAILURE_PAUSE_S)
+
+    def _take(self) -> _Sight:
+        """Wait for a frame, and say whether a scene at rest has not changed: spares the power."""
+        with self._taking:
+            frame = self._latest.wait(self._seq, POLL_S)
+            if frame is None:
+                return _Sight(self._turns.take())
+            self._seq = frame.seq
+            cells = cells_of(frame.image)
+            still = self._scene.settled and self._stillness.holds(cells, frame.captured_at)
+            if not still:
+                self._stillness.remember(cells, frame.captured_at)
+            return _Sight(self._turns.take(), frame, cells, still)
+
+    def _look_at(self, sight: _Sight) -> None:
+        frame, detections = sight.frame, None
+        if frame is not None and not sight.still:
+            detections = self._detect(frame)
+        self._turns.wait(sight.turn)
+        self._follow_camera()
+        if frame is not None:
+            self._take_names()
+            if not sight.still:
+                self._scene = self._settle(frame, sight.cells, detections)
+            self._follow(frame, sight.still)
+        self._observer.state(self._state())
 
     def _follow_camera(self) -> None:
         """Pass the camera's state on; pictures that nobody can look at are worth no camera."""
@@ -197,10 +244,10 @@ class Lane:
         self._camera_state, self._counting = state, counting
         self._checkout.camera_state(state if counting else "down")
 
-    def _process(self, frame: Frame) -> None:
-        self._take_names()
-        scene = self._scene = self._scene if self._is_still(frame) else self._look(frame)
+    def _follow(self, frame: Frame, still: bool) -> None:
+        scene = self._scene
         with self._lock:
+            self._still += still
             self._followed_at.append(time.monotonic())
         doubts = tuple(Doubt(fruit, names) for fruit, names in scene.doubts.items())
         self._checkout.see(scene.counts, scene.settled, doubts)
@@ -213,20 +260,13 @@ class Lane:
             self._settler.tell(fruit, key)
             self._stillness = Stillness()
 
-    def _is_still(self, frame: Frame) -> bool:
-        """Whether a scene at rest has not changed, which spares the shop the power of looking."""
-        still = self._scene.settled and self._stillness.holds(frame.image, frame.captured_at)
-        with self._lock:
-            self._still += still
-        return still
-
-    def _look(self, frame: Frame) -> Scene:
-        self._stillness.remember(frame.image, frame.captured_at)
-        detections = self._detect(frame)
+    def _settle(
+        self, frame: Frame, cells: np.ndarray | None, detections: list[Detection] | None
+    ) -> Scene:
         if detections is None:  # what lay there may lie there still, but nobody is sure
             return replace(self._scene, settled=False, tracks=())
         height, width = frame.image.shape[:2]
-        return self._settler.update(detections, frame.captured_at, width, height, frame.image)
+        return self._settler.update(detections, frame.captured_at, width, height, cells)
 
     def _detect(self, frame: Frame) -> list[Detection] | None:
         """What the detector finds; None without one, or when it fails on this frame."""
@@ -246,7 +286,7 @@ class Lane:
         return detections
 
     def _show(self, frame: Frame, scene: Scene) -> None:
-        picture = annotate(frame.image, scene.tracks, self._names())
+        picture = annotate(frame.image, scene.tracks, self._names(), SHOWN_WIDTH)
         self._publish_frame(AnnotatedFrame(frame.seq, frame.captured_at, encode_jpeg(picture)))
         latency_s = time.monotonic() - frame.captured_at
         self._observer.capture_to_emit_seconds(latency_s)

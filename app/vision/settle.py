@@ -78,20 +78,20 @@ class Settler:
         t_s: float,
         width: int,
         height: int,
-        image: np.ndarray | None = None,
+        cells: np.ndarray | None = None,
     ) -> Scene:
         """Take in one frame.
 
         detections: any order, several names for one fruit allowed, scores from
         ``config.name_score`` up are of use. t_s: the frame's time, seconds from any start; a
-        time that does not advance counts as none. width, height: the frame, pixels. image: uint8
-        (height, width, 3) BGR; without it a hand is not seen, and a fruit that was taken is waited
-        for as if one lay over it.
+        time that does not advance counts as none. width, height: the frame, pixels. cells: its
+        ``cells_of``; without them a hand is not seen, and a fruit that was taken is waited for as
+        if one lay over it.
         """
         step_s = self._advance(t_s)
         seen = fuse(detections, self.config)
-        if image is not None:
-            self._ground.look(image)
+        if cells is not None:
+            self._ground.look(cells, width)
         self._follow(seen, step_s, (float(width), float(height)))
         settled = self._is_settled(step_s)
         if settled:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app.errors import StoreUnavailable
@@ -33,6 +34,7 @@ from model.detector import Detector, load_detector
 log = logging.getLogger("checkout.parts")
 
 Loader = Callable[[Path, str], Detector]
+load_for_lane: Loader = partial(load_detector, at_once=2)  # more than two only answer later
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Parts:
     clerk's is open, and ``readiness`` says what is missing.
     """
 
-    def __init__(self, settings: Settings, load: Loader = load_detector) -> None:
+    def __init__(self, settings: Settings, load: Loader = load_for_lane) -> None:
         """load: makes the detector. Raises SettingsError, StoreUnavailable."""
         self.database = Database(settings.database_url)
         self.database.migrate()

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 RUNTIMES = ("auto", "openvino", "torch")
 
 
-def load(weights: Path, runtime: str = "auto", threads: int | None = None) -> BaseDetector:
+def load(
+    weights: Path, runtime: str = "auto", threads: int | None = None, at_once: int = 1
+) -> BaseDetector:
     """Load a detector; see model.detector.load_detector."""
     if runtime not in RUNTIMES:
         raise ValueError(f"unknown runtime {runtime!r}; choose one of {', '.join(RUNTIMES)}")
     if runtime == "openvino" or (runtime == "auto" and openvino_fits()):
         from model.runtimes.openvino_runtime import OpenVinoDetector
 
-        return OpenVinoDetector(weights, threads)
+        return OpenVinoDetector(weights, threads, at_once)
     from model.runtimes.torch_runtime import TorchDetector
 
     return TorchDetector(weights, threads)

@@ -24,6 +24,7 @@ class BaseDetector(ABC):
 
     runtime: str
     precision = "float32"  # what it computes in
+    at_once = 1  # threads that may call ``detect`` at the same time
 
     def __init__(self, info: WeightsInfo) -> None:
         self.info = info

@@ -60,7 +60,7 @@ def _openvino(path: Path) -> tuple[Answer, dict[str, str]]:
 
     graph = core().read_model(path)
     facts = {name: fact.astype(str) for name, fact in graph.get_rt_info(FACTS).astype(dict).items()}
-    request = compiled(graph)
+    request = compiled(graph).create_infer_request()
 
     def answer(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = request.infer({INPUT: picture})

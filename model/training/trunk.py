@@ -44,7 +44,8 @@ class CompiledTrunk:
     def _request(self, side: int) -> Any:
         from model.runtimes.openvino_runtime import compiled, graph_of
 
-        return compiled(graph_of(self._plain, (1, 3, side, side)), torch.get_num_threads())
+        graph = graph_of(self._plain, (1, 3, side, side))
+        return compiled(graph, torch.get_num_threads()).create_infer_request()
 
 
 class FoldedTrunk:

@@ -48,7 +48,7 @@ def taught(weights, int8, tmp_path):
 
 
 def maps(graph, x):
-    return [np.array(m) for m in compiled(graph).infer([x]).to_tuple()]
+    return [np.array(m) for m in compiled(graph)([x]).to_tuple()]
 
 
 def test_the_rounded_graph_computes_in_int8_and_stays_close(graph, int8, inputs):

@@ -11,6 +11,7 @@ import pytest
 
 from app.soak.__main__ import parse
 from app.soak.trends import QUANTITIES
+from app.vision.cells import cells_of
 from app.vision.stillness import Stillness
 from model import benchmark, lane_speed
 from model.lane_speed import LaneSpeed, Scene, lane_table, run_scene, write_film
@@ -38,8 +39,8 @@ def test_a_film_shows_fruit_in_720p_that_moves_in_every_frame_or_in_none(
     assert (fps, len(frames), frames[0].shape) == (3, 12, (720, 1280, 3))
     stillness = Stillness()
     for before, after in pairwise([*frames, frames[0]]):  # it is played round and round
-        stillness.remember(before, at_s=0.0)
-        assert stillness.holds(after, at_s=0.03) is not moves
+        stillness.remember(cells_of(before), at_s=0.0)
+        assert stillness.holds(cells_of(after), at_s=0.03) is not moves
 
 
 def test_the_aims_scenes_are_all_there() -> None:

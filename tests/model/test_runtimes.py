@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 from model.boxes import iou_xyxy
 from model.data.dataset import read_config, read_picture, read_split
 from model.detector import load_detector
-from model.runtimes.openvino_runtime import OpenVinoDetector
+from model.runtimes.openvino_runtime import OpenVinoDetector, ways_to_share
 from model.runtimes.torch_runtime import TorchDetector
 from model.weights import save_weights
 from model.yolov3 import YoloV3
@@ -159,3 +160,29 @@ def test_a_process_hears_signals_after_its_detectors_have_gone(tmp_path):
         [sys.executable, "-c", SIGNALLED, str(weights)], capture_output=True, text=True, cwd=ROOT
     )
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cores", "at_once", "ways"),
+    [
+        (1, 1, [(1, 1)]),
+        (1, 2, [(1, 1)]),
+        (2, 1, [(1, 1), (2, 1)]),
+        (2, 2, [(1, 1), (2, 1), (2, 2)]),
+        (8, 2, [(1, 1), (4, 1), (4, 2), (8, 1), (8, 2)]),
+    ],
+)
+def test_no_more_pictures_share_the_threads_than_there_are_threads(cores, at_once, ways):
+    assert ways_to_share(cores, at_once) == ways
+
+
+def test_threads_that_ask_at_the_same_time_get_the_answers_of_one(pictures):
+    detector = OpenVinoDetector(DEFAULT_WEIGHTS, threads=2, at_once=2)
+    alone = [detector.detect(picture) for picture in pictures]
+
+    with ThreadPoolExecutor(detector.at_once) as pool:
+        together = list(pool.map(detector.detect, pictures))
+
+    assert detector.at_once == 2
+    assert any(alone)
+    assert together == alone

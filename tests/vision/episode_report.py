@@ -60,7 +60,7 @@ def _judge(episode: Episode, detector: Detector, given: argparse.Namespace) -> S
     for moment, look in tqdm(watched(episode, detector), name, frames, leave=False):
         moments.append(moment)
         if given.save:
-            pictures.append(encode_jpeg(annotate(look.image, look.scene.tracks, {}), max_width=640))
+            pictures.append(encode_jpeg(annotate(look.image, look.scene.tracks, {}, 640)))
     if given.save:
         given.save.mkdir(parents=True, exist_ok=True)
         draw_timeline(moments, given.save / f"{episode.seed}.png")

@@ -145,9 +145,16 @@ def test_a_jpeg_holds_the_picture() -> None:
 def test_a_wide_picture_is_made_smaller_in_proportion(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    back = cv2.imdecode(np.frombuffer(encode_jpeg(grey(*size)), np.uint8), cv2.IMREAD_COLOR)
-    assert back is not None
-    assert back.shape[:2] == expected
+    assert annotate(grey(*size), [], NAMES, max_width=960).shape[:2] == expected
+
+
+def test_boxes_stay_on_their_fruits_when_the_picture_is_made_smaller() -> None:
+    box = track((400, 200, 800, 600))
+    marks = (annotate(grey(), [box], NAMES, max_width=640) != 128).any(axis=2)
+    assert marks.shape == (360, 640)
+    assert marks[100:301, 200].all()
+    assert marks[300, 200:401].all()
+    assert not marks[110:290, 210:390].any()
 
 
 def test_lower_quality_makes_a_smaller_jpeg() -> None:

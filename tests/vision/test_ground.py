@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.vision.cells import cells_of
 from app.vision.ground import Ground
 
 WIDTH, HEIGHT = 320, 180
@@ -25,9 +26,13 @@ def painted(box_xyxy, colour, on=None):
     return picture
 
 
+def look(ground, picture):
+    ground.look(cells_of(picture), picture.shape[1])
+
+
 def known(picture=None, boxes_xyxy=()):
     ground = Ground()
-    ground.look(counter() if picture is None else picture)
+    look(ground, counter() if picture is None else picture)
     ground.learn(boxes_xyxy, 0.1)
     return ground
 
@@ -36,23 +41,23 @@ def test_a_counter_that_was_never_seen_is_neither_covered_nor_bare():
     ground = Ground()
     assert not ground.is_covered([])
     assert ground.bare_share(PEAR) == 0.0
-    ground.look(counter())
+    look(ground, counter())
     assert not ground.is_covered([])
     assert ground.bare_share(PEAR) == 0.0
 
 
 def test_a_known_counter_is_bare():
     ground = known()
-    ground.look(counter())
+    look(ground, counter())
     assert not ground.is_covered([])
     assert ground.bare_share(PEAR) == 1.0
 
 
 def test_a_hand_over_it_is_noticed_and_a_fruit_in_its_box_is_none():
     ground = known()
-    ground.look(painted((200, 90, 240, 180), SKIN))
+    look(ground, painted((200, 90, 240, 180), SKIN))
     assert ground.is_covered([])
-    ground.look(painted(PEAR, GREEN))
+    look(ground, painted(PEAR, GREEN))
     assert ground.is_covered([])
     assert not ground.is_covered([PEAR])
 
@@ -60,10 +65,10 @@ def test_a_hand_over_it_is_noticed_and_a_fruit_in_its_box_is_none():
 @pytest.mark.parametrize("gain", [0.6, 0.85, 1.15])
 def test_light_that_changes_everywhere_alike_changes_nothing(gain):
     ground = known()
-    ground.look((counter() * gain).astype(np.uint8))
+    look(ground, (counter() * gain).astype(np.uint8))
     assert not ground.is_covered([])
     assert ground.bare_share(PEAR) == 1.0
-    ground.look((painted(PEAR, GREEN) * gain).astype(np.uint8))
+    look(ground, (painted(PEAR, GREEN) * gain).astype(np.uint8))
     assert ground.is_covered([])
     assert ground.bare_share(PEAR) == 0.0
 
@@ -71,37 +76,37 @@ def test_light_that_changes_everywhere_alike_changes_nothing(gain):
 def test_a_shadow_is_no_hand():
     ground = known()
     shadow = painted((180, 40, 260, 120), [round(0.7 * c) for c in WOOD])
-    ground.look(shadow)
+    look(ground, shadow)
     assert not ground.is_covered([])
 
 
 def test_noise_and_a_line_a_cell_wide_are_no_hand():
     ground = known()
     noise = np.random.default_rng(1).normal(0, 12, (HEIGHT, WIDTH, 3))
-    ground.look(np.clip(counter() + noise, 0, 255).astype(np.uint8))
+    look(ground, np.clip(counter() + noise, 0, 255).astype(np.uint8))
     assert not ground.is_covered([])
-    ground.look(painted((0, 88, WIDTH, 92), SKIN))
+    look(ground, painted((0, 88, WIDTH, 92), SKIN))
     assert not ground.is_covered([])
 
 
 def test_what_lies_under_a_fruit_is_unknown_until_it_was_seen_bare():
     ground = known(painted(PEAR, GREEN), [PEAR])
-    ground.look(counter())
+    look(ground, counter())
     assert ground.bare_share(PEAR) == 0.0
     assert not ground.is_covered([])
     ground.learn([], 0.1)
-    ground.look(counter())
+    look(ground, counter())
     assert ground.bare_share(PEAR) == 1.0
 
 
 def test_a_passing_hand_is_not_taken_for_the_counter_and_what_stays_is():
     ground, bag = known(), painted((200, 90, 240, 180), SLEEVE)
     for _ in range(15):
-        ground.look(bag)
+        look(ground, bag)
         ground.learn([], 0.1)
     assert ground.is_covered([])
     for _ in range(200):
-        ground.look(bag)
+        look(ground, bag)
         ground.learn([], 0.1)
     assert not ground.is_covered([])
 
@@ -113,14 +118,14 @@ def test_a_mount_that_was_knocked_shows_another_counter_to_be_learnt_anew():
     for column in range(0, WIDTH, 80):
         stripes[:, column : column + 40] = (30, 200, 60)
     ground = known(stripes)
-    ground.look(np.roll(stripes, 40, axis=1))
+    look(ground, np.roll(stripes, 40, axis=1))
     assert not ground.is_covered([])
     assert ground.bare_share(PEAR) == 0.0
 
 
 def test_a_camera_with_another_resolution_begins_anew():
     ground = known()
-    ground.look(counter(640, 480))
+    look(ground, counter(640, 480))
     assert not ground.is_covered([])
     assert ground.bare_share(PEAR) == 0.0
 
@@ -134,7 +139,7 @@ sizes = st.integers(20, 400)
 def test_any_picture_and_any_box_will_do(width, height, x1, x2, y1, y2):
     ground, box = Ground(), (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
     for _ in range(2):
-        ground.look(counter(width, height))
+        look(ground, counter(width, height))
         assert 0.0 <= ground.bare_share(box) <= 1.0
         assert not ground.is_covered([box])
         ground.learn([box], 0.1)

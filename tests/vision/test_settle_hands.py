@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from app.vision.cells import cells_of
 from app.vision.settle import SettleConfig, Settler
 from model.detector import Detection
 
@@ -29,7 +30,7 @@ class Counter:
         scenes = []
         for _ in range(round(seconds * FPS)):
             t_s, self.frame = self.frame / FPS, self.frame + 1
-            scenes.append(self.settler.update(detections, t_s, WIDTH, HEIGHT, picture))
+            scenes.append(self.settler.update(detections, t_s, WIDTH, HEIGHT, cells_of(picture)))
         return scenes
 
     def with_a_pear(self, drawn=((PEAR, GREEN),)):

@@ -40,6 +40,26 @@ class FakeDetector:
         return self.finds
 
 
+class TwoEyes(FakeDetector):
+    """Looks at two frames at a time, and takes longer over every other one."""
+
+    at_once = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looking = self.most = self.looked = 0
+        self._lock = threading.Lock()
+
+    def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
+        with self._lock:
+            self.looking, self.looked = self.looking + 1, self.looked + 1
+            self.most, slow = max(self.most, self.looking), self.looked % 2
+        time.sleep(0.08 if slow else 0.01)
+        with self._lock:
+            self.looking -= 1
+        return super().detect(image, confidence)
+
+
 class Bench:
     """A lane, and everything around it."""
 
@@ -194,6 +214,25 @@ def test_without_a_detector_pictures_are_shown_but_nothing_is_counted() -> None:
     assert bench.states[-1].camera == "ok"
     assert not bench.states[-1].counting
     assert bench.checkout.snapshot().lines == ()
+
+
+def test_two_frames_are_looked_at_side_by_side_and_followed_in_their_order() -> None:
+    detector = TwoEyes()
+    bench = Bench(detector)
+    bench.lane.start()
+    bench.shows_until({"apple": 1})
+    for _ in range(20):  # some of them fail: nobody may wait for a frame that will not come
+        bench.show()
+        detector.error = RuntimeError("now and then") if bench.seq % 5 == 0 else None
+    detector.error = None
+    bench.shows_until({"apple": 1})
+    bench.lane.stop()
+
+    shown = [frame.seq for frame in bench.published]
+    assert detector.most == 2
+    assert shown == sorted(set(shown))
+    assert bench.lane.stats().failures > 0
+    assert "lane" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_stopping_a_lane_that_never_started_is_harmless() -> None:
