@@ -24,7 +24,10 @@ FILM_S = 4.0
 
 @dataclass(frozen=True)
 class Scene:
-    """What the camera sees: a film of 720p at so many FPS. cores: for the server, 0: all."""
+    """What the camera sees: a film of 720p at so many FPS. cores: for the server, 0: all.
+
+    fps: 0 for the demo as it is, with its hands and its pauses.
+    """
 
     label: str
     fps: int
@@ -35,8 +38,10 @@ class Scene:
 SCENES = (
     Scene("120 FPS, moving", 120, moves=True),
     Scene("120 FPS, moving, one core", 120, moves=True, cores=1),
+    Scene("60 FPS, moving", 60, moves=True),
     Scene("30 FPS, moving", 30, moves=True),
     Scene("30 FPS, still scene", 30, moves=False),
+    Scene("30 FPS, the demo", 0, moves=True),
 )
 
 
@@ -64,9 +69,11 @@ def time_lane(weights: Path, minutes: float) -> Iterator[LaneSpeed]:
     """Every scene, so many minutes each; ends the program when the lane cannot be run."""
     with tempfile.TemporaryDirectory() as folder:
         for scene in SCENES:
-            film = Path(folder) / "film.avi"
-            write_film(film, scene)
-            yield run_scene(scene, film, weights, minutes)
+            film = DEMO
+            if scene.fps:
+                film = Path(folder) / "film.avi"
+                write_film(film, scene)
+            yield run_scene(scene, film, weights, minutes, out=Path(folder))
 
 
 def write_film(path: Path, scene: Scene) -> None:
@@ -95,10 +102,10 @@ def fruit_at_rest() -> np.ndarray:
     return picture
 
 
-def run_scene(scene: Scene, film: Path, weights: Path, minutes: float) -> LaneSpeed:
+def run_scene(scene: Scene, film: Path, weights: Path, minutes: float, out: Path) -> LaneSpeed:
     """Run the soak on a film; it says itself what is wrong when it cannot."""
     command = [sys.executable, "-m", "app.soak", "--json", "-", "--browsers", "1", "--every", "2"]
-    command += ["--minutes", str(minutes), "--camera", str(film), "--out", str(film.parent)]
+    command += ["--minutes", str(minutes), "--camera", str(film), "--out", str(out)]
     command += ["--weights", str(weights.absolute()), "--cores", str(scene.cores)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if not done.stdout:

@@ -28,24 +28,35 @@ class CompiledTrunk:
         """Take the parameters as they are now."""
         self._plain = deepcopy(trunk).eval().requires_grad_(False)
         fuse_batchnorm(self._plain)
-        self._requests: dict[int, Any] = {}  # by the side of the pictures
+        self._queues: dict[int, Any] = {}  # by the side of the pictures
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         """As the trunk: (B, 3, S, S) on the CPU → the maps that it taps, without gradients."""
         side = x.shape[-1]
-        if side not in self._requests:
-            self._requests[side] = self._request(side)
-        found = [self._requests[side].infer([one[None]]).to_tuple() for one in x.numpy()]
+        if side not in self._queues:
+            self._queues[side] = self._queue(side)
+        queue, found = self._queues[side], [()] * len(x)
+
+        def keep(request: Any, index: int) -> None:
+            found[index] = tuple(np.array(tensor.data) for tensor in request.output_tensors)
+
+        queue.set_callback(keep)
+        for index, picture in enumerate(x.numpy()):
+            queue.start_async([picture[None]], index)
+        queue.wait_all()
         return tuple(
             torch.from_numpy(np.concatenate(maps)).contiguous(memory_format=torch.channels_last)
             for maps in zip(*found, strict=True)
         )
 
-    def _request(self, side: int) -> Any:
+    def _queue(self, side: int) -> Any:
+        from openvino import AsyncInferQueue
+
         from model.runtimes.openvino_runtime import compiled, graph_of
 
+        cores = torch.get_num_threads()  # each computes a picture of its own: they need not wait
         graph = graph_of(self._plain, (1, 3, side, side))
-        return compiled(graph, torch.get_num_threads()).create_infer_request()
+        return AsyncInferQueue(compiled(graph, cores, cores), cores)
 
 
 class FoldedTrunk:
