@@ -61,7 +61,8 @@ def replay(source: Source, detector: Detector, every: int = 1) -> Iterator[Row]:
     """
     for look in watch(source, detector, every):
         scene = look.scene
-        yield Row(look.frame, round(look.t_s, 3), scene.settled, dict(scene.counts))
+        sure = scene.settled and () not in scene.doubts.values()  # nothing lies there unrecognised
+        yield Row(look.frame, round(look.t_s, 3), sure, dict(scene.counts))
 
 
 def watch(source: Source, detector: Detector, every: int = 1) -> Iterator[Look]:

@@ -73,8 +73,10 @@ function showQuestions(questions) {
 }
 
 function newQuestion(question) {
-  const row = byId("question-template").content.firstElementChild.cloneNode(true);
+  const kind = question.choices.length ? "question-template" : "stranger-template";
+  const row = byId(kind).content.firstElementChild.cloneNode(true);
   row.dataset.fruit = row.querySelector("[name=fruit]").value = question.fruit;
+  if (!question.choices.length) return row;
   row.querySelector("[data-field=name]").textContent = question.choices[0].name;
   const button = row.querySelector("button");
   button.replaceWith(...question.choices.map((choice) => {
@@ -221,7 +223,7 @@ function answered(name, late, answer, button) {
     byId("adder").hidePopover?.();
     tell(texts.added.replace("{name}", button.dataset.name));
   }
-  if (name === "name_fruit") tell(texts.named.replace("{name}", button.dataset.name));
+  if (name === "name_fruit" && button.dataset.name) tell(texts.named.replace("{name}", button.dataset.name));
   if (name === "more_time") tell(texts.extended);
   if (name === "call_staff") {
     byId("called").hidden = false;

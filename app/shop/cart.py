@@ -35,6 +35,7 @@ from app.errors import InvalidQuantity, LineNotFound, UnknownItem
 from app.shop.catalog import Catalog, name_in
 
 MAX_QUANTITY = 99
+NOTHING_MISSING = "nothing_missing"  # the answer to what lies there and is not recognised
 
 Source = Literal["camera", "manual"]
 Status = Literal["open", "awaiting_payment", "paid"]
@@ -60,25 +61,31 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A fruit that the camera cannot name for sure.
+    """A fruit that the camera cannot name for sure, or a thing that may be one.
 
     fruit: its number. choices: keys that it may be, likeliest first; it counts as the first until
-    somebody tells.
+    somebody tells. None of a thing that is not recognised: it does not count.
     """
 
     fruit: int
     choices: tuple[str, ...]
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What may be said about it."""
+        return self.choices or (NOTHING_MISSING,)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A doubt as screens show it.
 
-    line_id: the line that the fruit counts in. choices: one fruit of each kind that it may be.
+    line_id: the line that the fruit counts in. choices: one fruit of each kind that it may be. None
+    and nothing of a thing that is not recognised.
     """
 
     fruit: int
-    line_id: str
+    line_id: str | None
     choices: tuple[Line, ...]
 
 
@@ -188,12 +195,12 @@ class Cart:
     def doubt(self, fruit: object, key: object) -> Doubt:
         """Find the doubt about a fruit that ``key`` would end.
 
-        Raises LineNotFound when that fruit is not in doubt, UnknownItem for another name.
+        Raises LineNotFound when that fruit is not in doubt, UnknownItem for another answer.
         """
         for doubt in self.doubts:
             if doubt.fruit == fruit:
-                if key not in doubt.choices:
-                    raise UnknownItem("Choose one of the names that are offered.")
+                if key not in doubt.answers:
+                    raise UnknownItem("Choose one of the answers that are offered.")
                 return doubt
         raise LineNotFound("Nobody doubts any longer what this fruit is.")
 
@@ -248,13 +255,17 @@ class Cart:
         )
 
     def _questions(self, lines: tuple[Line, ...], catalog: Catalog) -> tuple[Question, ...]:
-        """The doubts about fruits of the camera's lines; a line taken out by hand asks nothing."""
+        """The doubts about fruits of the camera's lines; a line taken out by hand asks nothing.
+
+        What is not recognised is asked about whatever the basket holds.
+        """
         shown = {line.id for line in lines}
         questions = []
         for doubt in self.doubts:
             choices = tuple(price_line(key, 1, "camera", catalog) for key in doubt.choices)
-            if choices[0].id in shown:
-                questions.append(Question(doubt.fruit, choices[0].id, choices))
+            line_id = choices[0].id if choices else None
+            if line_id is None or line_id in shown:
+                questions.append(Question(doubt.fruit, line_id, choices))
         return tuple(questions)
 
     def _of(self, key: str) -> tuple[int, Words]:

@@ -28,7 +28,7 @@ from app.errors import (
     VersionConflict,
 )
 from app.shop import payable
-from app.shop.cart import Cart, CartSnapshot, Doubt
+from app.shop.cart import NOTHING_MISSING, Cart, CartSnapshot, Doubt
 from app.shop.catalog import Catalog
 from app.shop.listeners import Listeners, Note, keep_no_note
 from app.shop.order import Order, OrderStatus, OrderStore, log_move, order_from, utc_now
@@ -150,14 +150,18 @@ class Checkout:
     def name_fruit(self, fruit: int, key: str, actor: str = "customer") -> CartSnapshot:
         """Tell what a fruit in doubt is; the basket follows with the next frame (``take_names``).
 
-        Raises CartFrozen, LineNotFound when it is not in doubt, UnknownItem for another name than
-        those offered.
+        key: NOTHING_MISSING of a thing that is not recognised. Raises CartFrozen, LineNotFound when
+        it is not in doubt, UnknownItem for another answer than those offered.
         """
         with self._changing():
             self._check_open()
-            counted_as = self._cart.doubt(fruit, key).choices[0]
+            doubt = self._cart.doubt(fruit, key)
             self._names[fruit], self._busy_at_s = key, self._clock()
-            self._note(actor, "fruit_named", {"fruit": fruit, "from": counted_as, "to": key})
+            if doubt.choices:
+                named = {"fruit": fruit, "from": doubt.choices[0], "to": key}
+                self._note(actor, "fruit_named", named)
+            else:
+                self._note(actor, NOTHING_MISSING, {"fruit": fruit})
             return self._snapshot
 
     def take_names(self) -> Mapping[int, str]:

@@ -9,6 +9,7 @@ REASONS = {
     "cart_empty": "The basket is empty.",
     "unpriced": "An item has no price: ask the clerk.",
     "unsure": "Tell what the marked fruit is.",
+    "not_recognised": "Add what is not recognised, or say that nothing is missing.",
     "camera_down": "The camera does not answer: ask the clerk.",
     "not_settled": "Wait until the fruit lies still.",
 }
@@ -27,7 +28,9 @@ def why_not(cart: CartSnapshot, seeing: bool, settled: bool) -> str | None:
         return "camera_down" if any(line.source == "camera" for line in cart.lines) else None
     if not settled:
         return "not_settled"
-    return "unsure" if cart.questions else None
+    if any(question.choices for question in cart.questions):
+        return "unsure"
+    return "not_recognised" if cart.questions else None
 
 
 def check(cart: CartSnapshot, seeing: bool, settled: bool) -> None:

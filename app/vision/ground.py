@@ -1,7 +1,8 @@
 """What the bare counter looks like: so a hand over it is noticed, and a place that is empty again.
 
 The detector knows fruit only. Of two fruits that it no longer sees, one lies under a hand and one
-was taken away; where the counter can be seen, the fruit cannot be.
+was taken away; where the counter can be seen, the fruit cannot be. And what lies there for long,
+apart from all fruit and every arm, may be one that it does not find.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ SHADOW_TINT = 0.06  # a shadow takes the same share of red, green and blue, with
 LEARN_PER_S = 10.0  # of 255: what stays becomes counter in 10 to 20 s, a passing hand does not
 HAND_SHARE = 0.002  # of the picture: two finger tips
 BLOB = np.ones((2, 2), np.uint8)  # cells; single ones are a shaken edge
+STAYS_S = 3.5  # before the basket waits no longer for what covers the counter
+WHOLE = np.ones((3, 3), np.uint8)  # cells; what is thinner is an edge, a stain or a shadow's rim
+FRUIT_CELLS = 4  # a side of the smallest fruit, in cells
+FRUIT_LONG = 2.5  # one side of the other, at most
+FRUIT_FULL = 0.5  # of its box, at least: a circle fills 0.79
 LOST_SHARE = 0.5  # of the counter that differs: it is another one, or the mount was knocked
 INNER = 0.7  # of a box: its corners show counter, round fruit or not
 MARGIN = 0.1  # of a box's sides, and a cell: its edge and the darkest of its shadow
@@ -32,6 +38,8 @@ class Ground:
         self._bare: np.ndarray = np.full((1, 1, 3), np.nan, np.float32)  # NaN: unknown
         self._now: np.ndarray = self._bare  # both (rows, columns, 3)
         self._unlike: np.ndarray = np.zeros((1, 1), bool)
+        self._strange: np.ndarray = self._unlike
+        self._stays_s: np.ndarray = np.zeros((1, 1), np.float32)
         self._cell_px = 1.0
 
     def look(self, cells: np.ndarray, width: float) -> None:
@@ -39,6 +47,7 @@ class Ground:
         self._cell_px = width / CELLS_ACROSS
         if self._bare.shape != cells.shape:
             self._bare = np.full_like(cells, np.nan)
+            self._stays_s = np.zeros(cells.shape[:2], np.float32)
         known = ~np.isnan(self._bare[..., 0])
         # Light and exposure change everywhere alike: what most of the counter does is taken out.
         gains = (cells[known] + 1) / (self._bare[known] + 1)  # (n, 3)
@@ -59,9 +68,25 @@ class Ground:
         blobs = cv2.morphologyEx(covered, cv2.MORPH_OPEN, BLOB)
         return int(blobs.sum()) > HAND_SHARE * covered.size
 
+    def strangers(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> list[BoxXYXY]:
+        """Boxes of things like fruit in size and shape that have lain for long beside these boxes.
+
+        step_s: seconds since the last picture; call it for each.
+        """
+        there = self._unlike & self._beside(boxes_xyxy)
+        change = np.where(there, step_s, -2 * step_s)  # one noisy picture is soon made good
+        self._stays_s = np.clip(self._stays_s + change, 0.0, STAYS_S)
+        self._strange, boxes = _lone_things(self._stays_s >= STAYS_S)
+        px = self._cell_px
+        return [(left * px, top * px, right * px, low * px) for left, top, right, low in boxes]
+
+    def accept(self) -> None:
+        """Take the strange things for the counter: somebody said that they are no fruit."""
+        self._bare[self._strange] = self._now[self._strange]
+
     def learn(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> None:
-        """Take what lies beside these boxes for the counter; known cells change slowly."""
-        free = self._beside(boxes_xyxy)
+        """Take what lies beside these boxes and is not strange for the counter, slowly."""
+        free = self._beside(boxes_xyxy) & ~self._strange
         most = LEARN_PER_S * step_s
         change = np.clip(self._now[free] - self._bare[free], -most, most)
         learnt = self._bare[free] + change
@@ -88,3 +113,22 @@ def _unlike(now: np.ndarray, bare: np.ndarray) -> np.ndarray:
     tint = np.abs(light - mean[..., None]).max(axis=2)
     shadow = (mean < 1) & (mean > DARKEST_SHADOW) & (tint < SHADOW_TINT)
     return (np.abs(now - bare).max(axis=2) > LIMIT) & ~shadow
+
+
+def _lone_things(mask: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
+    """The parts of a mask (h, w) that do not reach its edge and may be a fruit's; their boxes."""
+    things, boxes = np.zeros_like(mask), list[tuple[int, int, int, int]]()
+    if not mask.any():
+        return things, boxes
+    whole = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, WHOLE)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(whole)
+    rows, columns = mask.shape
+    for label in range(1, count):
+        left, top, width, height, area = stats[label]
+        inside = left > 0 and top > 0 and left + width < columns and top + height < rows
+        short, long = sorted((width, height))
+        solid = area >= FRUIT_FULL * width * height
+        if inside and solid and short >= FRUIT_CELLS and long <= FRUIT_LONG * short:
+            things |= labels == label
+            boxes.append((left, top, left + width, top + height))
+    return things, boxes

@@ -27,9 +27,10 @@ __all__ = ["Scene", "SettleConfig", "Settler", "TrackView"]
 
 @dataclass(frozen=True, slots=True)
 class TrackView:
-    """One fruit as the screen may draw it.
+    """One fruit as the screen may draw it, or a thing that is not recognised.
 
-    id: never used twice by one settler. key: the class of its history. score: its recent mean in
+    id: never used twice by one settler, but for such things. key: the class of its history, "" of
+    such a thing. score: its recent mean in
     [0, 1]. box_xyxy: pixels, where it was last seen. confirmed: believed to be a fruit.
     doubted: a person is asked what it is.
     """
@@ -49,7 +50,8 @@ class Scene:
     settled: the basket is sure at this moment. counts: fruits by key, all above 0; the last
     settled basket while it is not sure. tracks: those seen in this frame and those believed to
     be hidden, by id. doubts: the fruits of that basket that a person should name, by id, each with
-    what it is counted as and what else it may be, likeliest first.
+    what it is counted as and what else it may be, likeliest first; with nothing when it is no fruit
+    to the detector, and not counted, but lies there like one.
     """
 
     settled: bool
@@ -71,6 +73,7 @@ class Settler:
         self._now_s = 0.0
         self._waited_s = self._covered_s = 0.0
         self._ground = Ground()
+        self._stranger: int | None = None
 
     def update(
         self,
@@ -94,6 +97,7 @@ class Settler:
             self._ground.look(cells, width)
         self._follow(seen, step_s, (float(width), float(height)))
         settled = self._is_settled(step_s)
+        strangers = self._strangers(step_s)
         if settled:
             self._take_basket()
             self._ground.learn([track.box_xyxy for track in self._tracks], step_s)
@@ -102,10 +106,16 @@ class Settler:
             for t in self._tracks
             if t.confirmed or t.seen_s == self._now_s
         )
-        return Scene(settled, self._counts, views, self._doubts)
+        doubts = self._doubts if self._stranger is None else {**self._doubts, self._stranger: ()}
+        return Scene(settled, self._counts, views + strangers, doubts)
 
     def tell(self, id: int, key: str) -> None:
-        """Take a person's word for what a counted fruit is; one that is gone is no matter."""
+        """Take a person's word for what a counted fruit is; one that is gone is no matter.
+
+        Of a strange thing, whatever the key: it is nothing to be sold, or was added by hand.
+        """
+        if id == self._stranger:
+            self._ground.accept()
         for track in self._tracks:
             if track.id == id and track.counted:
                 track.tell(key)
@@ -171,6 +181,17 @@ class Settler:
         covered = self._ground.is_covered(t.box_xyxy for t in self._tracks if t.confirmed)
         self._covered_s = self._covered_s + step_s if covered else 0.0
         return covered and self._covered_s < self.config.patience_s
+
+    def _strangers(self, step_s: float) -> tuple[TrackView, ...]:
+        """The things that are no fruit to the detector; one number for all while there are any."""
+        fruits = [t.box_xyxy for t in self._tracks if t.confirmed]
+        boxes = self._ground.strangers(fruits, step_s)
+        if not boxes:
+            self._stranger = None
+            return ()
+        if self._stranger is None:
+            self._stranger, self._next_id = self._next_id, self._next_id + 1
+        return tuple(TrackView(self._stranger, "", 0.0, box, True, True) for box in boxes)
 
     def _is_coming(self, track: Track) -> bool:
         if track.counted:

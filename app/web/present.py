@@ -70,7 +70,10 @@ def line_payload(line: Line, currency: str, language: str) -> dict[str, Any]:
 
 
 def question_payload(question: Question, currency: str, language: str) -> dict[str, Any]:
-    """A fruit that somebody has to name: the line it counts in, and what may be tapped."""
+    """A fruit that somebody has to name: the line it counts in, and what may be tapped.
+
+    No line and no choices for a thing that is not recognised.
+    """
     return {
         "fruit": question.fruit,
         "line": question.line_id,

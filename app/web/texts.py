@@ -23,6 +23,7 @@ MESSAGES = {
     "cart_empty": _l("Put your fruit on the counter."),
     "unpriced": _l("An item has no price. Please ask the clerk."),
     "unsure": _l("Please tap what the marked fruit is."),
+    "not_recognised": _l("Something is not recognised. Please look at your basket."),
     "not_settled": _l("Please keep still for a moment …"),
     "camera_down": _l("The camera is not working. Please ask the clerk."),
     "detector_down": _l("Fruit cannot be recognised now. Please ask the clerk."),

@@ -35,7 +35,7 @@ class CompiledTrunk:
         side = x.shape[-1]
         if side not in self._queues:
             self._queues[side] = self._queue(side)
-        queue, found = self._queues[side], [()] * len(x)
+        queue, found = self._queues[side], dict[int, tuple[np.ndarray, ...]]()
 
         def keep(request: Any, index: int) -> None:
             found[index] = tuple(np.array(tensor.data) for tensor in request.output_tensors)
@@ -46,7 +46,7 @@ class CompiledTrunk:
         queue.wait_all()
         return tuple(
             torch.from_numpy(np.concatenate(maps)).contiguous(memory_format=torch.channels_last)
-            for maps in zip(*found, strict=True)
+            for maps in zip(*(found[index] for index in range(len(x))), strict=True)
         )
 
     def _queue(self, side: int) -> Any:

@@ -13,7 +13,7 @@ from app.errors import (
     UnknownItem,
     VersionConflict,
 )
-from app.shop.cart import Doubt
+from app.shop.cart import NOTHING_MISSING, Doubt
 from app.shop.catalog import Catalog, Item
 from app.shop.checkout import ABANDONED_AFTER_S, PAID_SHOWN_S, Checkout
 from app.shop.order import OrderStatus
@@ -614,3 +614,31 @@ def test_a_new_doubt_is_a_new_version(full):
     assert full.checkout.snapshot().version == version + 1
     full.checkout.see({"apple": 2}, True, DOUBT)
     assert full.checkout.snapshot().version == version + 1
+
+
+# A thing that is not recognised
+
+STRANGER = (Doubt(9, ()),)
+
+
+def test_a_thing_that_is_not_recognised_is_asked_about_before_anything_is_paid(full):
+    full.checkout.see({"apple": 2}, True, STRANGER)
+    [question] = full.checkout.snapshot().questions
+    assert (question.fruit, question.line_id, question.choices) == (9, None, ())
+    assert refusal(full) == "not_recognised"
+    with pytest.raises(UnknownItem):
+        full.checkout.name_fruit(9, "apple")  # what is missing is added by hand
+
+    full.checkout.add_item("pear", 1)
+    full.checkout.name_fruit(9, NOTHING_MISSING)
+
+    assert full.checkout.take_names() == {9: NOTHING_MISSING}
+    full.checkout.see({"apple": 2}, True)
+    assert [(line.key, line.quantity) for line in full.pay().lines] == [("apple", 2), ("pear", 1)]
+
+
+def test_a_fruit_without_a_name_is_asked_about_first(full):
+    full.checkout.see({"apple": 2}, True, (*STRANGER, *DOUBT))
+    assert refusal(full) == "unsure"
+    with pytest.raises(UnknownItem):
+        full.checkout.name_fruit(7, NOTHING_MISSING)

@@ -25,11 +25,13 @@ class Moment:
 
     @property
     def asked(self) -> bool:
-        """Whether the basket is right but for names that the customer is asked for.
+        """Whether the basket is right but for what the customer is asked for.
 
-        As many fruits as there are, a question for each wrong name, and the right one among its
-        answers.
+        Either names: as many fruits as there are, a question for each wrong name, and the right one
+        among its answers. Or a fruit that is missing, and a question what lies there.
         """
+        if not Counter(self.scene.counts) - Counter(self.truth.counts):
+            return not self.right and () in self.scene.doubts.values()
         missing = Counter(self.truth.counts) - Counter(self.scene.counts)
         same = sum(self.truth.counts.values()) == sum(self.scene.counts.values())
         offered = {key for keys in self.scene.doubts.values() for key in keys}

@@ -141,3 +141,9 @@ def test_only_what_no_training_saw_is_filmed(tmp_path):
 def test_a_folder_without_fruit_that_no_training_saw_is_refused(tmp_path):
     with pytest.raises(DataError, match="needs cutouts"):
         library(tmp_path)
+
+
+def test_a_missing_fruit_is_not_silent_while_a_strange_thing_is_asked_about():
+    strange = {4: ()}
+    one = score(moments((TWO, True, APPLE, True, strange), (APPLE, True, TWO, True, strange)))
+    assert (one.asked, one.silent) == (1, 1)

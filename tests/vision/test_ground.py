@@ -143,3 +143,62 @@ def test_any_picture_and_any_box_will_do(width, height, x1, x2, y1, y2):
         assert 0.0 <= ground.bare_share(box) <= 1.0
         assert not ground.is_covered([box])
         ground.learn([box], 0.1)
+
+
+# A thing that lies there for long
+
+
+def strange_after(seconds, picture, boxes_xyxy=(), ground=None):
+    ground = ground or known()
+    for _ in range(round(seconds * 10)):
+        look(ground, picture)
+        strange = ground.strangers(boxes_xyxy, 0.1)
+    return strange
+
+
+def test_a_thing_like_a_fruit_is_strange_once_it_has_lain_for_long_beside_all_fruit():
+    thing = painted(PEAR, GREEN)
+    assert not strange_after(3.3, thing)
+    assert strange_after(4.5, thing) == [pytest.approx(PEAR, abs=4)]
+    assert not strange_after(60, thing, [PEAR])
+    assert not strange_after(60, counter())
+
+
+@pytest.mark.parametrize(
+    "box_xyxy",
+    [
+        pytest.param((140, 60, 200, HEIGHT), id="an arm from the picture's edge"),
+        pytest.param((60, 60, 260, 90), id="too long: a pen, a cable"),
+        pytest.param((100, 60, 108, 68), id="too small: a leaf, a coin"),
+        pytest.param((60, 80, 260, 84), id="too thin: an edge that shook"),
+    ],
+)
+def test_what_cannot_be_a_fruit_is_not_strange(box_xyxy):
+    assert not strange_after(60, painted(box_xyxy, SKIN))
+
+
+def test_a_strange_thing_stays_strange_until_it_is_taken_or_found():
+    ground, thing = known(), painted(PEAR, GREEN)
+    for _ in range(60):
+        assert strange_after(6, thing, ground=ground)
+        ground.learn([], 1.0)
+    assert not strange_after(4, counter(), ground=ground)
+    assert strange_after(6, thing, ground=ground)
+    assert not strange_after(4, thing, [PEAR], ground)
+
+
+def test_a_thing_that_was_accepted_is_counter():
+    ground, thing = known(), painted(PEAR, GREEN)
+    assert strange_after(6, thing, ground=ground)
+    ground.accept()
+    assert not strange_after(60, thing, ground=ground)
+    assert not ground.is_covered([])
+    other = painted((200.0, 60.0, 240.0, 100.0), SKIN, thing)
+    assert strange_after(6, other, ground=ground)
+
+
+def test_one_noisy_picture_does_not_make_a_strange_thing_known():
+    ground = known()
+    assert strange_after(6, painted(PEAR, GREEN), ground=ground)
+    strange_after(0.1, counter(), ground=ground)
+    assert strange_after(0.3, painted(PEAR, GREEN), ground=ground)

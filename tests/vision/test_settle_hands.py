@@ -8,8 +8,8 @@ from app.vision.settle import SettleConfig, Settler
 from model.detector import Detection
 
 WIDTH, HEIGHT = 320, 180
-WOOD, SLEEVE, GREEN = (120, 160, 190), (110, 74, 48), (60, 180, 80)
-PEAR = (100.0, 60.0, 140.0, 100.0)
+WOOD, SLEEVE, GREEN, PALE = (120, 160, 190), (110, 74, 48), (60, 180, 80), (40, 220, 240)
+PEAR, LEMON = (100.0, 60.0, 140.0, 100.0), (200.0, 70.0, 235.0, 105.0)
 ARM = (90, 50, 150, 180)
 FPS = 10
 CONFIG = SettleConfig()
@@ -101,3 +101,32 @@ def test_two_pieces_of_a_fruit_beside_a_hand_are_one_fruit(seconds):
     again = counter.show(1.5, [("pineapple", whole)], [(whole, GREEN)])
     assert all(scene.counts == {"pineapple": 1} for scene in again)
     assert seconds_until(again, {"pineapple": 1}) <= 0.7
+
+
+def test_a_thing_that_the_detector_never_finds_is_asked_about_until_somebody_answers():
+    table = Counter().with_a_pear()
+    both = [(PEAR, GREEN), (LEMON, PALE)]
+    scenes = table.show(6.0, [("pear", PEAR)], both)
+    assert not any(scene.settled for scene in scenes[1:39])  # it might be a hand
+    assert all(scene.doubts for scene in scenes[1:] if scene.settled)
+    assert (scenes[-1].settled, scenes[-1].counts) == (True, {"pear": 1})
+    [(number, names)] = scenes[-1].doubts.items()
+    assert names == ()
+    assert [view.box_xyxy for view in scenes[-1].tracks if view.key == ""] == [
+        pytest.approx(LEMON, abs=4)
+    ]
+    assert {tuple(s.doubts) for s in table.show(60.0, [("pear", PEAR)], both)} == {(number,)}
+
+    table.settler.tell(number, "nothing_missing")
+
+    later = table.show(10.0, [("pear", PEAR)], both)
+    assert not any(scene.doubts for scene in later[1:])
+    assert all(scene.settled and scene.counts == {"pear": 1} for scene in later[1:])
+
+
+def test_a_thing_that_the_detector_finds_late_is_a_fruit_and_asked_about_no_longer():
+    table = Counter().with_a_pear()
+    both = [(PEAR, GREEN), (LEMON, PALE)]
+    assert table.show(6.0, [("pear", PEAR)], both)[-1].doubts
+    (*_, found) = table.show(2.0, [("pear", PEAR), ("lemon", LEMON)], both)
+    assert (found.settled, found.counts, found.doubts) == (True, {"lemon": 1, "pear": 1}, {})

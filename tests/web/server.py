@@ -39,10 +39,11 @@ def wait_until(true: Callable[[], Any], timeout_s: float = 20.0) -> Any:
     raise AssertionError(f"not within {timeout_s} s: {true}")
 
 
-def film_counter(path: Path, seconds: float = 2.0) -> None:
+def film_counter(path: Path, seconds: float = 2.0, thing_after_s: float | None = None) -> None:
     """A counter with real fruit in its eight places, and a strip that moves with every frame.
 
     The strip is so faint that it is taken for no hand, which would keep the scene unsettled.
+    thing_after_s: from then on something purple lies on the last place.
     """
     still = np.full((HEIGHT, WIDTH, 3), (214, 222, 226), np.uint8)
     names = ["apple_1", "orange_1", "pear_1", "lemon_1", "grapes_1", "melon_1", "apple_2", "pear_2"]
@@ -53,6 +54,9 @@ def film_counter(path: Path, seconds: float = 2.0) -> None:
     for number in range(frames):
         frame = still.copy()
         frame[HEIGHT - 15 :, : WIDTH * (number + 1) // frames] = (204, 212, 216)
+        if thing_after_s is not None and number > thing_after_s * FPS:
+            middle = round(WIDTH * (PLACES[-1][0] + 0.1)), round(HEIGHT * (PLACES[-1][1] + 0.2))
+            cv2.circle(frame, middle, HEIGHT // 8, (140, 40, 120), cv2.FILLED)
         film.write(frame)
     film.release()
 

@@ -1,12 +1,13 @@
 """What people see and press, in a real browser."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.web.browsing import SIZES, launched, opened, shoot, shoot_all_sizes, sign_in
-from tests.web.server import Screen, Server, wait_until
+from tests.web.server import Screen, Server, film_counter, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +275,29 @@ def test_a_dead_camera_is_shown(own_server: Server, browser: Browser) -> None:
             "The camera is not working. Please ask the clerk."
         )
         shoot(page, "camera-lost-landscape-en")
+
+
+def test_a_thing_that_is_not_recognised_is_added_by_hand_and_then_answered(
+    tmp_path: Path, own_server: Server, browser: Browser
+) -> None:
+    film_counter(tmp_path / "thing.avi", seconds=60, thing_after_s=3)
+    own_server.env["CHECKOUT_CAMERA"] = str(tmp_path / "thing.avi")
+    own_server.start()
+    own_server.lay("apple", "orange")
+    with opened(browser, own_server.url) as page:
+        asked = page.locator(".question")
+        expect(asked).to_contain_text("Something on the counter is not recognised", timeout=20_000)
+        expect(page.locator("#pay")).to_be_disabled()
+        shoot_all_sizes(page, "not-recognised")
+        for button in asked.locator("button").all():
+            box = button.bounding_box()
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 44
+
+        asked.get_by_role("button", name="Add missed fruit").click()
+        page.click("#adder .tile[value=melon]")
+        expect(page.locator('[data-id="manual:melon"]')).to_be_visible()
+        asked.get_by_role("button", name="Nothing is missing").click()
+
+        expect(asked).to_have_count(0)
+        expect(page.locator("#pay")).to_be_enabled()

@@ -1,10 +1,12 @@
 """A real gunicorn and real Socket.IO clients."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
-from tests.web.server import Screen, Server, Visitor, by_key, wait_until
+from tests.web.server import Screen, Server, Visitor, by_key, film_counter, wait_until
 
 
 def test_pictures_with_boxes_arrive_as_long_as_they_are_shown(shop: Server, screen: Screen) -> None:
@@ -170,3 +172,24 @@ def test_a_fruit_can_be_named_without_a_script(shop: Server, screen: Screen) -> 
     assert visitor.post("/names", "/", fruit=fruit, key="pear").status_code == 303
 
     screen.sees({"camera:pear": 1})
+
+
+def test_a_thing_that_is_not_recognised_holds_up_the_payment_until_somebody_answers(
+    tmp_path: Path, own_server: Server
+) -> None:
+    film_counter(tmp_path / "thing.avi", seconds=60, thing_after_s=3)
+    own_server.env["CHECKOUT_CAMERA"] = str(tmp_path / "thing.avi")
+    own_server.start()
+    own_server.lay("apple")
+    with Screen(own_server.url) as screen:
+        screen.sees({"camera:apple": 1})
+        wait_until(lambda: screen.cart["unsure"] != [])
+        [asked] = screen.cart["unsure"]
+        assert (asked["line"], asked["choices"]) == (None, [])
+        wait_until(lambda: screen.latest["lane"]["pay"]["reason"] == "not_recognised")
+
+        assert screen.ask("name_fruit", {"fruit": asked["fruit"], "key": "nothing_missing"})["ok"]
+
+        wait_until(lambda: screen.cart["unsure"] == [])
+        wait_until(lambda: screen.latest["lane"]["pay"]["allowed"])
+        assert screen.quantities() == {"camera:apple": 1}
