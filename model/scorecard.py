@@ -1,8 +1,10 @@
 """Measure a detector as a model card has it: photographs, and scenes by how crowded they are.
 
     python -m model.scorecard --weights W --data DATA.yaml [--split val] [--scenes FOLDER]
+                              [--manifest CSV]
 
-The scenes are composed from the split's cut-outs, the same for the same seed. Prints a Markdown
+The scenes are composed from the split's cut-outs, the same for the same seed. A manifest divides
+the photographs by where they come from: columns file and provenance. Prints a Markdown
 table. Beside mAP and whole baskets (cAcc: the share of pictures with every count right) it says, of
 a hundred fruits, how many got a wrong name, were missed, and were found where none is; in how many
 pictures a checkout would ask for a name; and what cAcc is in those where it would not.
@@ -11,6 +13,7 @@ pictures a checkout would ask for a name; and what cAcc is in those where it wou
 from __future__ import annotations
 
 import argparse
+import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,16 +23,17 @@ from tqdm import tqdm
 
 from model.boxes import iou_xyxy
 from model.cli import existing_file, existing_folder, positive, refusing
-from model.data.dataset import read_config, read_split
+from model.data.dataset import DataError, Labelled, read_config, read_split
 from model.data.library import load_library
 from model.data.synthesize import SceneConfig, compose
 from model.detector import load_detector
-from model.evaluate import evaluate, from_files
+from model.evaluate import evaluate, from_files, summarise
 from model.metrics import PictureResult, checkout_metrics, counts, one_per_fruit, reliability
 from model.metrics.mistakes import picture_mistakes
 
 CLUTTER = {"easy": (1, 4), "medium": (5, 9), "hard": (10, 15)}  # fruits of a scene
 SIZE = 640, 480
+PHOTOGRAPHS = "photographs"
 SURE = 0.6  # what the checkout holds for sure: app.vision.settle_config
 CLEAR = 2.0  # times the next name's score
 SAME_IOU = 0.5
@@ -90,6 +94,24 @@ def scenes(
         yield compose(library, SceneConfig(fruits=fruits), rng, *SIZE)
 
 
+def by_provenance(
+    manifest: Path, samples: Sequence[Labelled], results: Sequence[PictureResult]
+) -> dict[str, list[PictureResult]]:
+    """The results of photographs by where these come from, "unknown" where it does not say.
+
+    manifest: CSV with columns file, as seen from its folder, and provenance; DataError without.
+    """
+    with manifest.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        if not {"file", "provenance"} <= set(rows.fieldnames or ()):
+            raise DataError(f"{manifest}: needs the columns file and provenance")
+        known = {(manifest.parent / row["file"]).resolve(): row["provenance"] for row in rows}
+    groups: dict[str, list[PictureResult]] = {}
+    for sample, result in zip(samples, results, strict=True):
+        groups.setdefault(known.get(sample.path.resolve(), "unknown"), []).append(result)
+    return dict(sorted(groups.items()))
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
@@ -101,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=existing_file, required=True, help="data.yaml")
     p.add_argument("--split", default="val", choices=("train", "val"))
     p.add_argument("--scenes", type=existing_folder, help="folder to compose scenes from")
+    p.add_argument("--manifest", type=existing_file, help="CSV: file, provenance of photographs")
     p.add_argument("--count", type=positive, default=100, help="scenes of each kind (default 100)")
     p.add_argument("--seed", type=int, default=11)
     p.add_argument("--runtime", default="auto", choices=("auto", "openvino", "torch"))
@@ -112,7 +135,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parser().parse_args(argv)
     data, detector = read_config(args.data), load_detector(args.weights, args.runtime)
-    sets = {"photographs": from_files(read_split(data, args.split))}
+    photographs = read_split(data, args.split)
+    sets = {PHOTOGRAPHS: from_files(photographs)}
     if args.scenes:
         for name, fruits in CLUTTER.items():
             of = (args.scenes, data.names, args.split, fruits, args.count, args.seed)
@@ -120,8 +144,13 @@ def main(argv: list[str] | None = None) -> None:
     print("| " + " | ".join(HEADER) + " |\n" + "|---" * len(HEADER) + "|")
     for title, pictures in sets.items():
         measured = evaluate(detector, pictures)
-        cells = row(measured.results, measured.summary, len(data.names))
-        print("| " + " | ".join([title, *cells]) + " |", flush=True)
+        groups = {title: measured.results}
+        if title == PHOTOGRAPHS and args.manifest:
+            parts = by_provenance(args.manifest, photographs, measured.results)
+            groups |= {f"{title}, {name.replace('_', ' ')}": part for name, part in parts.items()}
+        for name, results in groups.items():
+            summary = summarise(results, data.names, detector.confidence)
+            print("| " + " | ".join([name, *row(results, summary, len(data.names))]) + " |")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """The model card's table: what it counts, and the command that prints it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from model.data.dataset import read_config, read_split
 from model.evaluate import summarise
 from model.metrics import PictureResult
-from model.scorecard import asks, main, row
+from model.scorecard import asks, by_provenance, main, row
 from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE
 
 BOX = (10.0, 10.0, 50.0, 50.0)
@@ -75,3 +78,27 @@ def test_the_command_prints_a_row_for_photographs_and_one_for_each_kind_of_scene
         "| scenes, 10–15 fruits (hard)",
     ]
     assert all(line.count("|") == lines[0].count("|") for line in lines)
+
+
+def test_photographs_are_told_apart_by_where_they_come_from(tmp_path):
+    photographs = read_split(read_config(SAMPLE / "data.yaml"), "val")
+    own, web, untold = (replace(photographs[0], path=tmp_path / f"{n}.jpg") for n in range(3))
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("file,provenance\n0.jpg,own_photos\n1.jpg,web\n")
+
+    groups = by_provenance(manifest, [web, own, untold, web], [1, 2, 3, 4])
+
+    assert groups == {"own_photos": [2], "unknown": [3], "web": [1, 4]}
+
+
+def test_a_manifest_without_its_columns_is_refused_in_one_line(tmp_path, capsys):
+    (tmp_path / "manifest.csv").write_text("path,licence\na.jpg,MIT\n")
+    with pytest.raises(SystemExit) as stop:
+        main(
+            [
+                *("--weights", str(DEFAULT_WEIGHTS), "--data", str(SAMPLE / "data.yaml")),
+                *("--manifest", str(tmp_path / "manifest.csv"), "--runtime", "torch"),
+            ]
+        )
+    assert stop.value.code == 2
+    assert "needs the columns file and provenance" in capsys.readouterr().err
