@@ -127,8 +127,17 @@ def to_detections(
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] >= confidence]
         boxes, scores, class_ids = boxes[order], scores[order], class_ids[order]
+    return as_detections(boxes, scores, class_ids, names)
+
+
+def as_detections(
+    boxes_xyxy: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, names: Sequence[str]
+) -> list[Detection]:
+    """Boxes (N, 4), scores (N,) and class ids (N,) as detections; without those that are empty."""
     return [
-        Detection(names[class_id], float(score), (float(x1), float(y1), float(x2), float(y2)))
-        for (x1, y1, x2, y2), score, class_id in zip(boxes, scores, class_ids, strict=True)
+        Detection(names[class_id], score, (x1, y1, x2, y2))
+        for (x1, y1, x2, y2), score, class_id in zip(
+            boxes_xyxy.tolist(), scores.tolist(), class_ids.tolist(), strict=True
+        )
         if x2 > x1 and y2 > y1
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from model.boxes import Letterbox
-from model.decode import suppress
+from model.decode import as_detections, suppress
 from model.detector import Detection
 from model.portable import INPUT, OUTPUTS
 
@@ -36,14 +36,8 @@ class ExportedDetector:
         index, class_ids = np.nonzero(scores[0] >= least)
         boxes, scores = boxes[0, index], scores[0, index, class_ids]
         kept = suppress(boxes, scores, class_ids, self._nms_iou)
-        corners = fit.to_picture(boxes[kept]).tolist()
-        return [
-            Detection(self.names[class_id], float(score), (x1, y1, x2, y2))
-            for (x1, y1, x2, y2), score, class_id in zip(
-                corners, scores[kept], class_ids[kept], strict=True
-            )
-            if x2 > x1 and y2 > y1
-        ]
+        boxes = fit.to_picture(boxes[kept])
+        return as_detections(boxes, scores[kept], class_ids[kept], self.names)
 
 
 def _onnx(path: Path) -> tuple[Answer, dict[str, str]]:
