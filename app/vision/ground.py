@@ -21,7 +21,8 @@ SHADOW_TINT = 0.06  # a shadow takes the same share of red, green and blue, with
 LEARN_PER_S = 10.0  # of 255: what stays becomes counter in 10 to 20 s, a passing hand does not
 HAND_SHARE = 0.002  # of the picture: two finger tips
 BLOB = np.ones((2, 2), np.uint8)  # cells; single ones are a shaken edge
-STAYS_S = 3.5  # before the basket waits no longer for what covers the counter
+STAYS_S = 4.0  # what covers a cell for longer is no hand
+SPARE_S = 1.0  # of staying, by which a thing outlasts a few noisy pictures
 WHOLE = np.ones((3, 3), np.uint8)  # cells; what is thinner is an edge, a stain or a shadow's rim
 FRUIT_CELLS = 4  # a side of the smallest fruit, in cells
 FRUIT_LONG = 2.5  # one side of the other, at most
@@ -32,13 +33,19 @@ MARGIN = 0.1  # of a box's sides, and a cell: its edge and the darkest of its sh
 
 
 class Ground:
-    """Remembers the counter's colours in cells; unknown where it was never seen bare."""
+    """Remembers the counter's colours in cells; unknown where it was never seen bare.
+
+    is_covered: whether something other than fruit, such as a hand, came or moved over it lately.
+    strangers: boxes, in pixels, of things like fruit in size and shape that have stayed there.
+    """
 
     def __init__(self) -> None:
         self._bare: np.ndarray = np.full((1, 1, 3), np.nan, np.float32)  # NaN: unknown
         self._now: np.ndarray = self._bare  # both (rows, columns, 3)
         self._unlike: np.ndarray = np.zeros((1, 1), bool)
         self._strange: np.ndarray = self._unlike
+        self.is_covered = False
+        self.strangers: list[BoxXYXY] = []
         self._stays_s: np.ndarray = np.zeros((1, 1), np.float32)
         self._cell_px = 1.0
 
@@ -62,27 +69,30 @@ class Ground:
         bare = ~np.isnan(self._bare[part][..., 0]) & ~self._unlike[part]
         return float(bare.mean()) if bare.size else 0.0
 
-    def is_covered(self, boxes_xyxy: Iterable[BoxXYXY]) -> bool:
-        """Whether something other than the fruits in these boxes lies or moves over the counter."""
-        covered = (self._unlike & self._beside(boxes_xyxy)).astype(np.uint8)
-        blobs = cv2.morphologyEx(covered, cv2.MORPH_OPEN, BLOB)
-        return int(blobs.sum()) > HAND_SHARE * covered.size
+    def unlike_share(self, box_xyxy: BoxXYXY) -> float:
+        """Share of a box's inner part, in [0, 1], that is known to look like something else."""
+        part = self._unlike[self._part(box_xyxy, (INNER - 1) / 2, 0)]
+        return float(part.mean()) if part.size else 0.0
 
-    def strangers(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> list[BoxXYXY]:
-        """Boxes of things like fruit in size and shape that have lain for long beside these boxes.
+    def watch(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> None:
+        """Note what lies or moves beside the fruits in these boxes; call it for each picture.
 
-        step_s: seconds since the last picture; call it for each.
+        step_s: seconds since the last one.
         """
         there = self._unlike & self._beside(boxes_xyxy)
         change = np.where(there, step_s, -2 * step_s)  # one noisy picture is soon made good
-        self._stays_s = np.clip(self._stays_s + change, 0.0, STAYS_S)
-        self._strange, boxes = _lone_things(self._stays_s >= STAYS_S)
+        self._stays_s = np.clip(self._stays_s + change, 0.0, STAYS_S + SPARE_S)
+        stays = self._stays_s >= STAYS_S
+        blobs = cv2.morphologyEx((there & ~stays).astype(np.uint8), cv2.MORPH_OPEN, BLOB)
+        self.is_covered = int(blobs.sum()) > HAND_SHARE * blobs.size
+        self._strange, boxes = _lone_things(stays)
         px = self._cell_px
-        return [(left * px, top * px, right * px, low * px) for left, top, right, low in boxes]
+        self.strangers = [(px * x1, px * y1, px * x2, px * y2) for x1, y1, x2, y2 in boxes]
 
     def accept(self) -> None:
         """Take the strange things for the counter: somebody said that they are no fruit."""
-        self._bare[self._strange] = self._now[self._strange]
+        rim = cv2.dilate(self._strange.astype(np.uint8), WHOLE).astype(bool)
+        self._bare[rim], self._stays_s[rim] = self._now[rim], 0.0
 
     def learn(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> None:
         """Take what lies beside these boxes and is not strange for the counter, slowly."""

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from app.vision.fuse import Observation, fuse
-from app.vision.geometry import BoxXYXY, Size
+from app.vision.geometry import BoxXYXY, Size, share_inside
 from app.vision.ground import Ground
 from app.vision.match import match, may_be_part, without_doubles
 from app.vision.mount import bump, common_shift
@@ -71,7 +71,7 @@ class Settler:
         self._next_id = 1
         self._last_t_s: float | None = None
         self._now_s = 0.0
-        self._waited_s = self._covered_s = 0.0
+        self._waited_s = 0.0
         self._ground = Ground()
         self._stranger: int | None = None
 
@@ -96,8 +96,9 @@ class Settler:
         if cells is not None:
             self._ground.look(cells, width)
         self._follow(seen, step_s, (float(width), float(height)))
+        self._ground.watch([t.box_xyxy for t in self._tracks if t.confirmed], step_s)
         settled = self._is_settled(step_s)
-        strangers = self._strangers(step_s)
+        strangers = self._strangers()
         if settled:
             self._take_basket()
             self._ground.learn([track.box_xyxy for track in self._tracks], step_s)
@@ -141,7 +142,8 @@ class Settler:
                 track.hit(seen[matched[index]], self._now_s, step_s, frame, config)
             else:
                 track.miss(step_s, config)
-            track.look_beneath(self._ground.bare_share(track.place_xyxy), step_s, config)
+        for track in tracks:
+            self._look_beneath(track, step_s)
         self._tracks = [
             t for t in without_doubles(tracks, self._now_s, config) if not t.is_gone(config)
         ]
@@ -149,6 +151,14 @@ class Settler:
         for index, observation in enumerate(seen):
             if index not in known and observation.score >= config.confidence:
                 self._begin(observation, step_s, frame)
+
+    def _look_beneath(self, track: Track, step_s: float) -> None:
+        """Tell a track what its place looks like; another fruit there says nothing of its own."""
+        place = track.place_xyxy
+        seen = (t for t in self._tracks if t is not track and t.misses == 0)
+        taken = any(share_inside(place, t.box_xyxy) >= self.config.part_share for t in seen)
+        unlike = 0.0 if taken else self._ground.unlike_share(place)
+        track.look_beneath(self._ground.bare_share(place), unlike, step_s, self.config)
 
     def _begin(self, observation: Observation, step_s: float, frame: Size) -> None:
         track = Track.begin(self._next_id, observation, self._now_s, self.config)
@@ -162,8 +172,7 @@ class Settler:
                 track.shift(dx, dy)
 
     def _is_settled(self, step_s: float) -> bool:
-        held_up = [self._is_waiting(step_s), self._is_covered(step_s)]  # both keep time
-        if any(held_up) or self._now_s < self.config.start_s:
+        if self._is_waiting(step_s) or self._ground.is_covered or self._now_s < self.config.start_s:
             return False
         return not any(self._is_unsure(track) for track in self._tracks) and not self._is_in_doubt()
 
@@ -176,22 +185,16 @@ class Settler:
         self._waited_s = min(limit_s, max(0.0, self._waited_s + change_s))
         return coming and self._waited_s < limit_s
 
-    def _is_covered(self, step_s: float) -> bool:
-        """Whether a hand is in the picture; what stays for longer is none, but no fruit either."""
-        covered = self._ground.is_covered(t.box_xyxy for t in self._tracks if t.confirmed)
-        self._covered_s = self._covered_s + step_s if covered else 0.0
-        return covered and self._covered_s < self.config.patience_s
-
-    def _strangers(self, step_s: float) -> tuple[TrackView, ...]:
+    def _strangers(self) -> tuple[TrackView, ...]:
         """The things that are no fruit to the detector; one number for all while there are any."""
-        fruits = [t.box_xyxy for t in self._tracks if t.confirmed]
-        boxes = self._ground.strangers(fruits, step_s)
-        if not boxes:
+        if not self._ground.strangers:
             self._stranger = None
             return ()
         if self._stranger is None:
             self._stranger, self._next_id = self._next_id, self._next_id + 1
-        return tuple(TrackView(self._stranger, "", 0.0, box, True, True) for box in boxes)
+        return tuple(
+            TrackView(self._stranger, "", 0.0, box, True, True) for box in self._ground.strangers
+        )
 
     def _is_coming(self, track: Track) -> bool:
         if track.counted:

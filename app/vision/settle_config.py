@@ -111,6 +111,9 @@ class SettleConfig:
     """… once as many frames in a row lack the fruit: 0.4 s is one or two of a slow camera's."""
     hidden_s: float = 2.6
     """Absence after which a fruit lost at its place is gone: a hand hides one for up to 2 s."""
+    held_s: float = 8.0
+    """Absence after which it is gone though its place looks like something else than the counter,
+    that being no other fruit: the detector may not find for a while what lies there still."""
     carried_s: float = 0.5
     """Absence after which a fruit lost in motion is gone."""
     bare_seen: float = 0.5

@@ -60,6 +60,7 @@ class Track:
     away: int = 0
     stands_out: bool = False
     bare_s: float = 0.0
+    lies_there: bool = False
     votes: dict[str, float] = field(default_factory=dict)
     told: bool = False
     doubted: bool = False
@@ -98,11 +99,14 @@ class Track:
         """Where it rests, or where it was last seen before it ever did."""
         return self.home_xyxy or self.box_xyxy
 
-    def look_beneath(self, bare_share: float, step_s: float, config: SettleConfig) -> None:
-        """Record how much of its place looks like the bare counter, in [0, 1].
+    def look_beneath(
+        self, bare_share: float, unlike_share: float, step_s: float, config: SettleConfig
+    ) -> None:
+        """Record how much of its place looks like the bare counter, and unlike it, in [0, 1].
 
         Only a fruit that hides the counter while it is seen can be proved absent by it.
         """
+        self.lies_there = self.misses > 0 and unlike_share >= config.bare_gone
         if self.misses == 0:
             self.stands_out, self.bare_s = bare_share <= config.bare_seen, 0.0
         elif self.stands_out and bare_share >= config.bare_gone:
@@ -120,8 +124,9 @@ class Track:
             return self.absence_s > config.tentative_s
         if self.misses >= config.blink_frames and self.bare_s >= config.bare_s:
             return True
-        carried = self.away >= config.carry_frames
-        return self.absence_s > (config.carried_s if carried else config.hidden_s)
+        if self.away >= config.carry_frames:
+            return self.absence_s > config.carried_s
+        return self.absence_s > (config.held_s if self.lies_there else config.hidden_s)
 
     def name_is_contested(self, now_s: float, config: SettleConfig) -> bool:
         """Whether another name is close, and waiting may still decide between them."""

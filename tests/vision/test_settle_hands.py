@@ -65,9 +65,25 @@ def test_a_fruit_that_looks_like_the_counter_is_never_proved_absent_by_it():
     assert seconds_until(scenes, {}) >= 2.4
 
 
-def test_a_fruit_that_the_detector_loses_where_it_lies_stays_for_as_long_as_under_a_hand():
-    scenes = Counter().with_a_pear().show(2.4, drawn=[(PEAR, GREEN)])
-    assert all(scene.counts == {"pear": 1} for scene in scenes)
+def test_a_fruit_that_the_detector_loses_where_it_lies_stays_for_longer_than_under_a_hand():
+    counter = Counter().with_a_pear()
+    lost = counter.show(CONFIG.held_s - 0.5, drawn=[(PEAR, GREEN)])
+    assert not any(scene.settled for scene in lost[5:])
+    assert all(scene.counts == {"pear": 1} for scene in lost)
+    found = counter.show(1.0, [("pear", PEAR)], [(PEAR, GREEN)])
+    assert seconds_until(found, {"pear": 1}) <= 0.5
+
+
+def test_a_fruit_that_the_detector_never_finds_again_is_given_up_and_asked_about():
+    scenes = Counter().with_a_pear().show(60.0, drawn=[(PEAR, GREEN)])
+    assert not any(scene.settled and not scene.doubts for scene in scenes[5:])
+    assert (scenes[-1].counts, list(scenes[-1].doubts.values())) == ({}, [()])
+
+
+def test_a_fruit_with_another_one_in_its_place_leaves_as_soon_as_from_under_a_hand():
+    melon = (90.0, 40.0, 180.0, 130.0)
+    scenes = Counter().with_a_pear().show(4.0, [("melon", melon)], [(melon, SLEEVE)])
+    assert seconds_until(scenes, {"melon": 1}) <= CONFIG.hidden_s + 0.3
 
 
 def test_nothing_enters_the_basket_while_a_hand_is_there():
