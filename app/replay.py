@@ -111,6 +111,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=settings.runtime,
         help="what runs the detector (default: CHECKOUT_RUNTIME, now %(default)s)",
     )
+    parser.set_defaults(image_size=settings.image_size)
     parser.add_argument(
         "--every",
         type=_positive,
@@ -132,7 +133,7 @@ def _write(arguments: argparse.Namespace) -> None:
         source = stack.enter_context(closing(open_source(arguments.source, loop=False)))
         if source.rate_fps is None:
             raise SourceError(f"{source.label} is live and never ends: give a recording")
-        detector = _load(arguments.weights, arguments.runtime)
+        detector = _load(arguments.weights, arguments.runtime, arguments.image_size)
         rows = replay(source, detector, arguments.every)
         out = sys.stdout
         if arguments.json != "-":
@@ -141,9 +142,9 @@ def _write(arguments: argparse.Namespace) -> None:
             print(json.dumps(asdict(row)), file=out)
 
 
-def _load(weights: Path, runtime: str) -> Detector:
+def _load(weights: Path, runtime: str, image_size: int | None) -> Detector:
     try:
-        return load_detector(weights, runtime)
+        return load_detector(weights, runtime, image_size=image_size)
     except Exception as error:  # the library's own errors are not the app's to know
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SettingsError(f"the detector cannot be loaded: {reason}") from error

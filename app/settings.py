@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("ko", "en")
 RUNTIMES = ("auto", "openvino", "torch")
 DATABASES = ("sqlite", "postgresql")
+IMAGE_SIZES = range(160, 961, 32)
 SECRET_MIN_LENGTH = 16
 
 
@@ -31,6 +32,7 @@ class Settings:
     prices: the price sheet, .xlsx, absolute path.
     weights: the detector's weights, .safetensors, absolute path.
     runtime: what runs the detector: "auto", "openvino" or "torch".
+    image_size: side of its input, a multiple of 32, pixels; None: the weights' own.
     database_url: SQLAlchemy URL of the orders and users.
     lane: this counter's name, 1 to 32 printable characters.
     secret_key: signs cookies and forms, at least 16 characters; None: kept in ``instance``.
@@ -47,6 +49,7 @@ class Settings:
     prices: Path = ROOT / "prices.xlsx"
     weights: Path = ROOT / "weights" / "default.safetensors"
     runtime: str = "auto"
+    image_size: int | None = None
     database_url: str = f"sqlite:///{ROOT / 'instance' / 'checkout.sqlite3'}"
     lane: str = "1"
     secret_key: str | None = None
@@ -73,6 +76,7 @@ class Settings:
             prices=_path(given.get("PRICES"), default.prices),
             weights=_path(given.get("WEIGHTS"), default.weights),
             runtime=_choice("RUNTIME", given.get("RUNTIME", default.runtime), RUNTIMES),
+            image_size=_image_size(given.get("IMAGE_SIZE")),
             database_url=_database_url(given.get("DATABASE_URL", default.database_url)),
             lane=lane,
             secret_key=_secret_key(given.get("SECRET_KEY")),
@@ -152,6 +156,17 @@ def _choice(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise SettingsError(f"CHECKOUT_{name}={value!r}: use one of {', '.join(allowed)}")
     return value
+
+
+def _image_size(value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and int(value) in IMAGE_SIZES):
+        raise SettingsError(
+            f"CHECKOUT_IMAGE_SIZE={value!r}: use a multiple of 32 from {IMAGE_SIZES[0]} to "
+            f"{IMAGE_SIZES[-1]}"
+        )
+    return int(value)
 
 
 def _port(value: str) -> int:

@@ -140,7 +140,7 @@ def time_shared(image: np.ndarray, size: int, rounds: int) -> list[Timing]:
 
 def wanted(info: WeightsInfo, backbone: str, neck: str, size: int) -> WeightsInfo:
     """The description of the network to time, where it is not the weights' own."""
-    info = replace(info, image_size=size)
+    info = info.at_size(size)
     if (backbone, neck) == (info.backbone, info.neck):
         return info
     trunk = build_backbone(backbone)

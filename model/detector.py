@@ -51,17 +51,22 @@ class Detector(Protocol):
 
 
 def load_detector(
-    weights: Path, runtime: str = "auto", threads: int | None = None, at_once: int = 1
+    weights: Path,
+    runtime: str = "auto",
+    threads: int | None = None,
+    at_once: int = 1,
+    image_size: int | None = None,
 ) -> Detector:
     """Load a detector from a safetensors file.
 
     runtime: "openvino", "torch", or "auto" (OpenVINO on x86 where it is installed, else torch).
     threads: CPU threads of the network, default the runtime's own choice. at_once: the most threads
     that will call ``detect`` at the same time; its attribute of this name says how many may, which
-    are fewer where more pictures a second would not come of it.
+    are fewer where more pictures a second would not come of it. image_size: side of the input, a
+    multiple of 32, default what the weights were trained on; a smaller one is faster.
     Raises model.weights.WeightsError on a file that is not one of ours, ValueError on an unknown
-    runtime, ImportError when the named runtime is not installed.
+    runtime or another size, ImportError when the named runtime is not installed.
     """
     from model.runtimes import load
 
-    return load(weights, runtime, threads, at_once)
+    return load(weights, runtime, threads, at_once, image_size)

@@ -1,7 +1,7 @@
 """Measure a detector as a model card has it: photographs, and scenes by how crowded they are.
 
     python -m model.scorecard --weights W --data DATA.yaml [--split val] [--scenes FOLDER]
-                              [--manifest CSV]
+                              [--manifest CSV] [--image-size 320]
 
 The scenes are composed from the split's cut-outs, the same for the same seed. A manifest divides
 the photographs by where they come from: columns file and provenance. Prints a Markdown
@@ -126,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--manifest", type=existing_file, help="CSV: file, provenance of photographs")
     p.add_argument("--count", type=positive, default=100, help="scenes of each kind (default 100)")
     p.add_argument("--seed", type=int, default=11)
+    p.add_argument("--image-size", type=positive, help="input, pixels (default: the weights')")
     p.add_argument("--runtime", default="auto", choices=("auto", "openvino", "torch"))
     return p
 
@@ -134,7 +135,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parser().parse_args(argv)
-    data, detector = read_config(args.data), load_detector(args.weights, args.runtime)
+    if args.image_size and args.image_size % 32:
+        raise DataError("--image-size takes multiples of 32")
+    data = read_config(args.data)
+    detector = load_detector(args.weights, args.runtime, image_size=args.image_size)
     photographs = read_split(data, args.split)
     sets = {PHOTOGRAPHS: from_files(photographs)}
     if args.scenes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,12 @@ class WeightsInfo:
     def anchor_array(self) -> np.ndarray:
         """The anchors as float32 (scales, 3, 2)."""
         return np.array(self.anchors, np.float32)
+
+    def at_size(self, image_size: int) -> WeightsInfo:
+        """The same network on another input: fruit is as many pixels large as it was trained on."""
+        scale = self.image_size / image_size if image_size > 0 else 1.0
+        anchors = tuple(tuple((w * scale, h * scale) for w, h in own) for own in self.anchors)
+        return replace(self, image_size=image_size, anchors=anchors)
 
 
 def _positive(numbers: np.ndarray) -> bool:

@@ -34,7 +34,7 @@ from model.detector import Detector, load_detector
 log = logging.getLogger("checkout.parts")
 
 Loader = Callable[[Path, str], Detector]
-load_for_lane: Loader = partial(load_detector, at_once=2)  # more than two only answer later
+AT_ONCE = 2  # frames to look at side by side; more would only be answered later
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,11 @@ class Parts:
     clerk's is open, and ``readiness`` says what is missing.
     """
 
-    def __init__(self, settings: Settings, load: Loader = load_for_lane) -> None:
-        """load: makes the detector. Raises SettingsError, StoreUnavailable."""
+    def __init__(self, settings: Settings, load: Loader | None = None) -> None:
+        """load: makes the detector, else ``load_detector`` does.
+
+        Raises SettingsError, StoreUnavailable.
+        """
         self.database = Database(settings.database_url)
         self.database.migrate()
         self.orders, self.users = SqlOrderStore(self.database), SqlUsers(self.database)
@@ -70,6 +73,7 @@ class Parts:
         self.desk = PaymentDesk(settings.lane, self.checkout, self.orders, journal, self.notes.note)
         self.portone = PortOne(self.payments.portone) if self.payments.portone else None
         self.prices = PriceWatcher(settings.prices, self._take_prices)
+        load = load or partial(load_detector, at_once=AT_ONCE, image_size=settings.image_size)
         self.detector, self._no_detector = load_or_say_why(load, settings)
         self.latest = LatestFrame()
         self.camera = Camera(settings.camera, self.latest)

@@ -14,7 +14,11 @@ RUNTIMES = ("auto", "openvino", "torch")
 
 
 def load(
-    weights: Path, runtime: str = "auto", threads: int | None = None, at_once: int = 1
+    weights: Path,
+    runtime: str = "auto",
+    threads: int | None = None,
+    at_once: int = 1,
+    image_size: int | None = None,
 ) -> BaseDetector:
     """Load a detector; see model.detector.load_detector."""
     if runtime not in RUNTIMES:
@@ -22,10 +26,10 @@ def load(
     if runtime == "openvino" or (runtime == "auto" and openvino_fits()):
         from model.runtimes.openvino_runtime import OpenVinoDetector
 
-        return OpenVinoDetector(weights, threads, at_once)
+        return OpenVinoDetector(weights, threads, at_once, image_size)
     from model.runtimes.torch_runtime import TorchDetector
 
-    return TorchDetector(weights, threads)
+    return TorchDetector(weights, threads, image_size)
 
 
 def openvino_fits() -> bool:

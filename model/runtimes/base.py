@@ -62,11 +62,14 @@ class BaseDetector(ABC):
         return to_detections(maps, self._anchors, fit, self.names, confidence, *how)
 
 
-def load_fused(weights: Path) -> tuple[YoloV3, WeightsInfo]:
-    """Load a network for inference, every BatchNorm folded into its convolution."""
+def load_fused(weights: Path, image_size: int | None = None) -> tuple[YoloV3, WeightsInfo]:
+    """Load a network for inference, every BatchNorm folded into its convolution.
+
+    image_size: another input than its own, a multiple of 32, pixels; ValueError else.
+    """
     model, info = load_weights(weights)
     fuse_batchnorm(model)
-    return model, info
+    return model, info.at_size(image_size) if image_size is not None else info
 
 
 def fuse_batchnorm(module: nn.Module) -> None:

@@ -30,10 +30,15 @@ class OpenVinoDetector(BaseDetector):
     runtime = "openvino"
 
     def __init__(
-        self, weights: Path, threads: int | None = None, at_once: int = 1, int8: bool = True
+        self,
+        weights: Path,
+        threads: int | None = None,
+        at_once: int = 1,
+        image_size: int | None = None,
+        int8: bool = True,
     ) -> None:
         """int8: compute in it where the weights file says how, else in float32."""
-        model, info = load_fused(weights)
+        model, info = load_fused(weights, image_size)
         super().__init__(info)
         numbers = read_int8(weights) if int8 else {}
         self.precision = "int8" if numbers else "float32"

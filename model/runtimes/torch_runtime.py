@@ -19,8 +19,10 @@ class TorchDetector(BaseDetector):
 
     runtime = "torch"
 
-    def __init__(self, weights: Path, threads: int | None = None) -> None:
-        model, info = load_fused(weights)
+    def __init__(
+        self, weights: Path, threads: int | None = None, image_size: int | None = None
+    ) -> None:
+        model, info = load_fused(weights, image_size)
         super().__init__(info)
         if threads:
             torch.set_num_threads(threads)

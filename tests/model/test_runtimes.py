@@ -186,3 +186,24 @@ def test_threads_that_ask_at_the_same_time_get_the_answers_of_one(pictures):
     assert detector.at_once == 2
     assert any(alone)
     assert together == alone
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_on_a_smaller_input_the_same_fruit_is_found_in_the_same_place(runtime, pictures):
+    full = load_detector(DEFAULT_WEIGHTS, runtime)
+    small = load_detector(DEFAULT_WEIGHTS, runtime, image_size=320)
+    assert (full.image_size, small.image_size) == (416, 320)
+    again = 0
+    for image in pictures:
+        for fruit in full.detect(image, 0.6):
+            near = [d for d in small.detect(image) if d.key == fruit.key]
+            boxes = np.array([d.box_xyxy for d in near]).reshape(-1, 4)
+            again += bool((iou_xyxy(np.array([fruit.box_xyxy]), boxes) > 0.8).any())
+    sure = sum(len(full.detect(image, 0.6)) for image in pictures)
+    assert again > 0.8 * sure > 0
+
+
+@pytest.mark.parametrize("size", [0, -32, 100])
+def test_an_input_that_is_no_multiple_of_32_is_refused(tmp_path, size):
+    with pytest.raises(ValueError, match="multiple of 32"):
+        load_detector(random_weights(tmp_path), "torch", image_size=size)

@@ -101,7 +101,9 @@ def test_a_lane_that_skips_frames_numbers_them_as_the_source_does():
 def recording(monkeypatch):
     source = Recording([1] * 20)
     monkeypatch.setattr("app.replay.open_source", lambda spec, loop: source)
-    monkeypatch.setattr("app.replay.load_detector", lambda weights, runtime: AppleDetector())
+    monkeypatch.setattr(
+        "app.replay.load_detector", lambda weights, runtime, image_size: AppleDetector()
+    )
     return source
 
 
