@@ -28,12 +28,26 @@ def iou_wh(sizes_a: Tensor, sizes_b: Tensor) -> Tensor:
 
 def iou_xyxy(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     """IoU of every pair: (N, 4) and (M, 4) corners → (N, M) in [0, 1]; empty inputs give (0, M)."""
+    overlap, area_a, area_b = _overlaps(boxes_a, boxes_b)
+    return overlap / np.maximum(area_a + area_b - overlap, 1e-12)
+
+
+def nested_share(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+    """Share of the smaller box of each pair inside the other: (N, 4), (M, 4) → (N, M) in [0, 1]."""
+    overlap, area_a, area_b = _overlaps(boxes_a, boxes_b)
+    return overlap / np.maximum(np.minimum(area_a, area_b), 1e-12)
+
+
+def _overlaps(
+    boxes_a: np.ndarray, boxes_b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Common areas (N, M), and the boxes' own (N, 1) and (1, M)."""
     low = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
     high = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
     overlap = np.clip(high - low, 0, None).prod(-1)
     area_a = np.clip(boxes_a[:, 2:] - boxes_a[:, :2], 0, None).prod(-1)
     area_b = np.clip(boxes_b[:, 2:] - boxes_b[:, :2], 0, None).prod(-1)
-    return overlap / np.maximum(area_a[:, None] + area_b[None] - overlap, 1e-12)
+    return overlap, area_a[:, None], area_b[None]
 
 
 def paired_iou(

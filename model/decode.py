@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 
 from model.anchors import strides_of
-from model.boxes import Letterbox
+from model.boxes import Letterbox, iou_xyxy, nested_share
 from model.calibration import Calibration
 from model.detector import Detection
 
 NMS_IOU = 0.45  # the original project's choice
+SAME_FRUIT_IOU = 0.5  # touching or half-hidden fruits stay below
+PART_SHARE = 0.6  # of a box inside another of its name: fruits that hide so much are rare
 MAX_DETECTIONS = 300
 MAX_CANDIDATES = 3000  # before NMS; only low thresholds on crowded pictures come near it
 MAX_LOG_SCALE = 4.0  # exp(4) = 55 anchors: a box can never overflow
@@ -105,6 +107,28 @@ def suppress(
     return kept[np.argsort(-scores[kept], kind="stable")][:most]
 
 
+def one_per_fruit(
+    boxes_xyxy: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, confidence: float = 0.0
+) -> np.ndarray:
+    """Indices of the boxes over a confidence, best first, without those on a better box's fruit.
+
+    boxes_xyxy (N, 4), scores (N,), class_ids (N,). On the same fruit are boxes of any names from an
+    IoU of 0.5 on, and one of the same name that lies mostly inside the other: a half, a crown, a
+    part of a bunch. What stays at a confidence is what stays at a lower one and reaches the higher:
+    a box can only be covered by a better one.
+    """
+    order = np.argsort(-scores, kind="stable")
+    order = order[scores[order] >= confidence]
+    boxes, named = boxes_xyxy[order], class_ids[order]
+    same = iou_xyxy(boxes, boxes) >= SAME_FRUIT_IOU
+    same |= (named[:, None] == named) & (nested_share(boxes, boxes) >= PART_SHARE)
+    kept: list[int] = []
+    for index in range(len(order)):
+        if not same[index, kept].any():
+            kept.append(index)
+    return order[kept]
+
+
 def to_detections(
     maps: Sequence[np.ndarray],
     anchors: np.ndarray,
@@ -128,6 +152,14 @@ def to_detections(
         order = order[scores[order] >= confidence]
         boxes, scores, class_ids = boxes[order], scores[order], class_ids[order]
     return as_detections(boxes, scores, class_ids, names)
+
+
+def fruits(detections: Sequence[Detection]) -> list[Detection]:
+    """The detections that are a fruit each, best first; see one_per_fruit."""
+    boxes = np.array([d.box_xyxy for d in detections], np.float64).reshape(-1, 4)
+    scores = np.array([d.score for d in detections], np.float64)
+    keys = np.array([d.key for d in detections], str)
+    return [detections[index] for index in one_per_fruit(boxes, scores, keys)]
 
 
 def as_detections(

@@ -43,9 +43,10 @@ class Detector(Protocol):
     def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
         """Find the fruit in one picture.
 
-        image: uint8 (H, W, 3) BGR. confidence: lowest score kept, default ``self.confidence``.
-        Returns detections by falling score, after class-aware NMS; one fruit may be returned
-        under two names. Empty list when there is none. Raises ValueError on another shape or type.
+        image: uint8 (H, W, 3) BGR. Returns detections by falling score, after class-aware NMS.
+        confidence: the lowest score; one fruit may then be returned under several names. None: what
+        a basket is made of, each fruit once under its best name, from ``self.confidence`` on.
+        Empty list when there is none. Raises ValueError on another shape or type.
         """
         ...
 

@@ -28,7 +28,7 @@ from model.data.library import load_library
 from model.data.synthesize import SceneConfig, compose
 from model.detector import load_detector
 from model.evaluate import evaluate, from_files, summarise
-from model.metrics import PictureResult, checkout_metrics, counts, one_per_fruit, reliability
+from model.metrics import PictureResult, checkout_metrics, counted, counts, reliability
 from model.metrics.mistakes import picture_mistakes
 
 CLUTTER = {"easy": (1, 4), "medium": (5, 9), "hard": (10, 15)}  # fruits of a scene
@@ -71,7 +71,7 @@ def row(results: Sequence[PictureResult], summary: dict, classes: int) -> list[s
 
 def asks(result: PictureResult, confidence: float) -> bool:
     """Whether a checkout would ask what some fruit is: a low score, or another name close by."""
-    for box in one_per_fruit(result.found_xyxy, result.found_score, confidence):
+    for box in counted(result, confidence):
         score = result.found_score[box]
         same = iou_xyxy(result.found_xyxy[[box]], result.found_xyxy)[0] >= SAME_IOU
         rivals = result.found_score[same & (result.found_class != result.found_class[box])]

@@ -1,6 +1,6 @@
 """How good detections are: COCO's average precision, the checkout metrics of RPC, the mistakes."""
 
-from model.metrics.baskets import best_confidence, checkout_metrics, counts, one_per_fruit
+from model.metrics.baskets import best_confidence, checkout_metrics, counted, counts
 from model.metrics.coco import SIZES, AveragePrecision, average_precision, zone_ap50
 from model.metrics.matching import (
     Hits,
@@ -36,13 +36,13 @@ __all__ = [
     "best_precision",
     "checkout_metrics",
     "confusion",
+    "counted",
     "counts",
     "describe",
     "f1_over",
     "find_hits",
     "mistake_counts",
     "named_boxes",
-    "one_per_fruit",
     "precision_recall",
     "reliability",
     "top_names",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.boxes import iou_xyxy
+from model.decode import one_per_fruit
 from model.metrics.results import PictureResult
 
 
@@ -35,22 +35,9 @@ def checkout_metrics(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def one_per_fruit(
-    boxes: np.ndarray, scores: np.ndarray, confidence: float, iou: float = 0.5
-) -> np.ndarray:
-    """Indices of the boxes over a confidence, best first, without those on a better box.
-
-    boxes (M, 4) xyxy, scores (M,). What stays at a confidence is what stays at a lower one and
-    reaches the higher: a box can only be covered by a better one.
-    """
-    order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= confidence]
-    covers = iou_xyxy(boxes[order], boxes[order]) >= iou
-    kept: list[int] = []
-    for index in range(len(order)):
-        if not covers[index, kept].any():
-            kept.append(index)
-    return order[kept]
+def counted(result: PictureResult, confidence: float) -> np.ndarray:
+    """Indices of the boxes of a picture that count at a confidence, best first."""
+    return one_per_fruit(result.found_xyxy, result.found_score, result.found_class, confidence)
 
 
 def counts(
@@ -58,8 +45,7 @@ def counts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count matrices (pictures, classes): found over a confidence, and truth.
 
-    One fruit found under two names (two boxes with an IoU of 0.5 or more) counts once, under the
-    better one, as in the basket.
+    One fruit found twice counts once, under its better name (``one_per_fruit``).
     """
     picture, class_id, _ = _basket_boxes(results, confidence)
     found = np.zeros((len(results), classes), int)
@@ -90,7 +76,7 @@ def _basket_boxes(
     results: Sequence[PictureResult], confidence: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Picture index, class id and score of every box that would count at a confidence."""
-    kept = [one_per_fruit(r.found_xyxy, r.found_score, confidence) for r in results]
+    kept = [counted(r, confidence) for r in results]
     rows = list(zip(results, kept, strict=True))
     return (
         np.repeat(np.arange(len(results)), [len(k) for k in kept]).astype(int),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.boxes import iou_xyxy
-from model.metrics.baskets import one_per_fruit
+from model.metrics.baskets import counted
 from model.metrics.results import PictureResult
 
 HIT_IOU = 0.5
@@ -144,7 +144,7 @@ def match_baskets(
 
     Names play no part: a pear found as an apple takes the pear's box.
     """
-    kept = one_per_fruit(result.found_xyxy, result.found_score, confidence)
+    kept = counted(result, confidence)
     overlap = iou_xyxy(result.found_xyxy[kept], result.truth_xyxy)
     return kept, _assign(overlap, np.arange(len(kept)), least_iou)
 
@@ -188,7 +188,7 @@ def named_boxes(
 
     A box is right when its name is and it meets its true box at IoU 0.5.
     """
-    kept = [one_per_fruit(r.found_xyxy, r.found_score, confidence) for r in results]
+    kept = [counted(r, confidence) for r in results]
     rows = list(zip(results, kept, strict=True))
     return (
         np.concatenate([np.zeros(0, np.float32), *(r.found_score[k] for r, k in rows)]),

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.boxes import Letterbox
-from model.decode import to_detections
+from model.decode import fruits, to_detections
 from model.detector import Detection
 from model.weights import WeightsInfo, load_weights
 from model.yolov3 import YoloV3
@@ -52,7 +52,8 @@ class BaseDetector(ABC):
             raise ValueError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
         fit = Letterbox.of(image, self.image_size)
         least = self.confidence if confidence is None else confidence
-        return self.find(self.raw_maps(fit.apply(image)), fit, least)
+        found = self.find(self.raw_maps(fit.apply(image)), fit, least)
+        return fruits(found) if confidence is None else found
 
     def find(
         self, maps: Sequence[np.ndarray], fit: Letterbox, confidence: float

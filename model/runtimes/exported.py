@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from model.boxes import Letterbox
-from model.decode import as_detections, suppress
+from model.decode import as_detections, fruits, suppress
 from model.detector import Detection
 from model.portable import INPUT, OUTPUTS
 
@@ -37,7 +37,8 @@ class ExportedDetector:
         boxes, scores = boxes[0, index], scores[0, index, class_ids]
         kept = suppress(boxes, scores, class_ids, self._nms_iou)
         boxes = fit.to_picture(boxes[kept])
-        return as_detections(boxes, scores[kept], class_ids[kept], self.names)
+        found = as_detections(boxes, scores[kept], class_ids[kept], self.names)
+        return fruits(found) if confidence is None else found
 
 
 def _onnx(path: Path) -> tuple[Answer, dict[str, str]]:

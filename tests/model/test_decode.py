@@ -3,8 +3,9 @@ import pytest
 
 from model.anchors import coco_anchors
 from model.boxes import Letterbox
-from model.decode import decode, suppress, to_detections
-from tests.model.helpers import raw_maps
+from model.decode import decode, fruits, one_per_fruit, suppress, to_detections
+from model.runtimes.base import BaseDetector
+from tests.model.helpers import info, raw_maps
 
 SIZE, CLASSES = 64, 2
 
@@ -96,3 +97,45 @@ def test_detections_come_in_picture_pixels_clipped_to_the_picture():
     assert (x1, x2) == pytest.approx((160 - width / 2, 160 + width / 2), abs=0.1)
     assert y2 == 320
     assert 0 < y1 < 320
+
+
+WHOLE = [0, 0, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ("other", "name", "expected"),
+    [
+        pytest.param([0, 0, 20, 18], 1, 1, id="one box under two names"),
+        pytest.param([0, 0, 20, 8], 0, 1, id="a part of it, under its name"),
+        pytest.param([-5, 0, 15, 8], 0, 1, id="most of a part of it"),
+        pytest.param([0, 0, 20, 8], 1, 2, id="another kind before it"),
+        pytest.param([12, 0, 32, 20], 0, 2, id="a half-hidden one of its kind"),
+        pytest.param([0, 0, 20, 9], 1, 2, id="a smaller one of another kind"),
+        pytest.param([30, 30, 50, 50], 0, 2, id="one elsewhere"),
+    ],
+)
+def test_a_fruit_is_one_however_often_it_was_found(other, name, expected):
+    boxes = np.array([other, WHOLE], np.float32)
+    for scores in (np.array([0.6, 0.9]), np.array([0.9, 0.6])):
+        kept = one_per_fruit(boxes, scores, np.array([name, 0]))
+        assert len(kept) == expected
+        assert kept[0] == np.argmax(scores)
+
+
+def test_a_picture_with_nothing_in_it_has_no_fruits():
+    nothing = np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
+    assert one_per_fruit(*nothing).tolist() == fruits([]) == []
+
+
+class OneBox(BaseDetector):
+    """Sees one box wherever it looks, equally likely of two classes."""
+
+    def raw_maps(self, fitted):
+        return one_box(odds=(0.0, 0.0))
+
+
+def test_without_a_confidence_a_detector_tells_each_fruit_once():
+    detector = OneBox(info(names=("apple", "pear"), image_size=SIZE, confidence=0.3))
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    assert [d.key for d in detector.detect(picture, 0.3)] == ["apple", "pear"]
+    assert [d.key for d in detector.detect(picture)] == ["apple"]

@@ -10,10 +10,10 @@ from model.metrics import (
     best_precision,
     checkout_metrics,
     confusion,
+    counted,
     counts,
     f1_over,
     find_hits,
-    one_per_fruit,
     precision_recall,
     reliability,
     top_names,
@@ -91,13 +91,8 @@ def test_one_fruit_under_two_names_counts_once_under_the_better():
     assert found.tolist() == truth.tolist() == [[0, 1]]
 
 
-def test_two_fruits_that_touch_count_twice():
-    boxes = np.array([[0, 0, 10, 10], [8, 0, 18, 10]], float)
-    assert one_per_fruit(boxes, np.array([0.7, 0.9]), 0.5).tolist() == [1, 0]
-
-
 def test_only_boxes_that_reach_the_confidence_count():
-    assert one_per_fruit(np.array([BOX, OTHER], float), np.array([0.5, 0.49]), 0.5).tolist() == [0]
+    assert counted(picture([], [(0, 0.5, BOX), (1, 0.49, OTHER)]), 0.5).tolist() == [0]
 
 
 def test_precision_and_recall_of_a_hand_computed_case():
@@ -140,8 +135,7 @@ def crowds(draw):
 @UNHURRIED
 @given(crowds(), st.sampled_from([0.2, 0.5, 0.8]))
 def test_what_counts_at_a_confidence_is_what_counts_at_a_lower_one_and_reaches_it(crowd, least):
-    low = one_per_fruit(crowd.found_xyxy, crowd.found_score, 0.1)
-    high = one_per_fruit(crowd.found_xyxy, crowd.found_score, least)
+    low, high = counted(crowd, 0.1), counted(crowd, least)
     assert high.tolist() == low[crowd.found_score[low] >= least].tolist()
 
 

@@ -10,6 +10,7 @@ from tests.model.test_metrics import BOX, OTHER, picture
 NAMES = ("apple", "melon", "참외")
 HALF = [0, 0, 10, 4]  # IoU 0.4 with BOX
 INSIDE = [4, 4, 8, 8]  # IoU 0.16 with BOX
+BESIDE = [5, 0, 15, 10]  # IoU 0.33, half of it outside
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ INSIDE = [4, 4, 8, 8]  # IoU 0.16 with BOX
         ([(1, BOX)], [], ["melon missed"], 1),
         ([(1, BOX)], [(1, 0.4, BOX)], ["melon missed"], 1),
         ([], [(0, 0.9, BOX)], ["apple imagined"], 1),
-        ([(0, BOX)], [(0, 0.9, BOX), (0, 0.8, INSIDE)], ["apple found twice"], 1),
+        ([(0, BOX)], [(0, 0.9, BOX), (0, 0.8, BESIDE)], ["apple found twice"], 1),
         ([(0, BOX)], [(0, 0.9, BOX), (1, 0.8, INSIDE)], ["apple found twice, also as melon"], 1),
         ([(0, BOX)], [(0, 0.9, HALF)], ["apple boxed loosely"], 0),
         ([(0, BOX)], [(2, 0.9, HALF)], ["apple found as 참외"], 2),
