@@ -72,7 +72,8 @@ def _same_fruit(
     keys = np.array([d.key for d in found])
     within = inside >= config.nested_share
     alike = np.minimum(ratio, ratio.T) >= config.nested_size
-    same = (iou >= config.same_iou) | (within & (alike | (keys[:, None] == keys[None, :])))
+    part = (keys[:, None] == keys[None, :]) & (inside >= config.same_name_share)
+    same = (iou >= config.same_iou) | (within & alike) | part
     return same, within & (iou < config.same_iou) & (ratio < 1.0)
 
 

@@ -33,6 +33,8 @@ class SettleConfig:
     """Boxes overlapping this much are one fruit; touching or half-hidden fruits stay below 0.4."""
     nested_share: float = 0.85
     """Share of the smaller box inside the larger from which it is nested."""
+    same_name_share: float = 0.6
+    """Share of the smaller box inside the larger from which two of one name are one fruit."""
     nested_size: float = 0.35
     """Area ratio from which a nested box of another name is the same fruit; a lemon before a
     watermelon is smaller, a second box of the watermelon is not."""
