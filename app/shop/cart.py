@@ -75,6 +75,12 @@ class Doubt:
         """What may be said about it."""
         return self.choices or (NOTHING_MISSING,)
 
+    def answered(self, key: str) -> tuple[str, dict[str, object]]:
+        """What the journal says of an answer: an event and its details."""
+        if not self.choices:
+            return NOTHING_MISSING, {"fruit": self.fruit}
+        return "fruit_named", {"fruit": self.fruit, "from": self.choices[0], "to": key}
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

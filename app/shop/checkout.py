@@ -28,7 +28,7 @@ from app.errors import (
     VersionConflict,
 )
 from app.shop import payable
-from app.shop.cart import NOTHING_MISSING, Cart, CartSnapshot, Doubt
+from app.shop.cart import Cart, CartSnapshot, Doubt
 from app.shop.catalog import Catalog
 from app.shop.listeners import Listeners, Note, keep_no_note
 from app.shop.order import Order, OrderStatus, OrderStore, log_move, order_from, utc_now
@@ -157,11 +157,7 @@ class Checkout:
             self._check_open()
             doubt = self._cart.doubt(fruit, key)
             self._names[fruit], self._busy_at_s = key, self._clock()
-            if doubt.choices:
-                named = {"fruit": fruit, "from": doubt.choices[0], "to": key}
-                self._note(actor, "fruit_named", named)
-            else:
-                self._note(actor, NOTHING_MISSING, {"fruit": fruit})
+            self._note(actor, *doubt.answered(key))
             return self._snapshot
 
     def take_names(self) -> Mapping[int, str]:
