@@ -157,7 +157,7 @@ class Postgres:
         assert self._process is not None, "it never started"
         if self._process.poll() is None:
             self._process.send_signal(how)
-        self._process.wait(30)
+        self._process.wait(120)  # on a busy machine the last checkpoint takes its time
 
     def remove(self) -> None:
         self.stop(signal.SIGQUIT)  # nobody needs what it holds: no need to write it all down

@@ -223,6 +223,6 @@ def test_the_manuals_example_prints_what_the_detector_finds(
         shutil.copyfile(path, "picture.jpg")
         with redirect_stdout(StringIO()) as printed:
             exec(compile(example, "training.md", "exec"), {})
-        found = detector.detect(read_picture(path))
+        found = detector.detect(read_picture(path), detector.confidence)
         expected = [f"{d.key} {d.score:.2f}" for d in found]
         assert [re.sub(r" \[.*", "", line) for line in printed.getvalue().splitlines()] == expected

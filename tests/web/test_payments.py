@@ -94,6 +94,11 @@ def test_more_time_is_told_to_every_screen(paying: Server, screen: Screen) -> No
     assert journal(paying).count("order_extended") == 2
 
 
+def about_money(events: list[str]) -> list[str]:
+    """Without what is noted of the basket, which nobody waits for."""
+    return [event for event in events if event.startswith(("order_", "payment_"))]
+
+
 def test_a_signed_message_pays_once(paying: Server, screen: Screen) -> None:
     order = wish(screen, "qr")
 
@@ -119,12 +124,12 @@ def test_a_message_of_somebody_else_or_of_another_time_pays_nothing(
     paying: Server, screen: Screen, how: dict[str, Any], status: int, code: str
 ) -> None:
     order = wish(screen, "qr")
-    before = journal(paying)
+    before = about_money(journal(paying))
 
     answer = tell(paying, confirmed(order, "evt-forged"), **how)
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert journal(paying) == before
+    assert about_money(journal(paying)) == before
     assert screen.cart["status"] == "awaiting_payment"
 
 
