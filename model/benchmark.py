@@ -250,7 +250,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         const=1.0,
         metavar="MINUTES",
-        help="run the whole checkout too, on six scenes, so long each (default 1)",
+        help="run the whole checkout too, on seven scenes, so long each (default 1)",
     )
     p.add_argument("--json", type=Path, help="write the figures here too")
     return p

@@ -39,6 +39,7 @@ SCENES = (
     Scene("120 FPS, moving", 120, moves=True),
     Scene("120 FPS, moving, one core", 120, moves=True, cores=1),
     Scene("60 FPS, moving", 60, moves=True),
+    Scene("60 FPS, moving, one core", 60, moves=True, cores=1),
     Scene("30 FPS, moving", 30, moves=True),
     Scene("30 FPS, still scene", 30, moves=False),
     Scene("30 FPS, the demo", 0, moves=True),

@@ -69,6 +69,11 @@ def row(results: Sequence[PictureResult], summary: dict, classes: int) -> list[s
     ]
 
 
+def line(title: str, results: Sequence[PictureResult], summary: dict, classes: int) -> str:
+    """A row with its title, in Markdown."""
+    return "| " + " | ".join([title, *row(results, summary, classes)]) + " |"
+
+
 def asks(result: PictureResult, confidence: float) -> bool:
     """Whether a checkout would ask what some fruit is: a low score, or another name close by."""
     for box in counted(result, confidence):
@@ -148,13 +153,13 @@ def main(argv: list[str] | None = None) -> None:
     print("| " + " | ".join(HEADER) + " |\n" + "|---" * len(HEADER) + "|")
     for title, pictures in sets.items():
         measured = evaluate(detector, pictures)
-        groups = {title: measured.results}
+        print(line(title, measured.results, measured.summary, len(data.names)), flush=True)
         if title == PHOTOGRAPHS and args.manifest:
             parts = by_provenance(args.manifest, photographs, measured.results)
-            groups |= {f"{title}, {name.replace('_', ' ')}": part for name, part in parts.items()}
-        for name, results in groups.items():
-            summary = summarise(results, data.names, detector.confidence)
-            print("| " + " | ".join([name, *row(results, summary, len(data.names))]) + " |")
+            for name, part in parts.items():
+                summary = summarise(part, data.names, detector.confidence)
+                name = f"{title}, {name.replace('_', ' ')}"
+                print(line(name, part, summary, len(data.names)), flush=True)
 
 
 if __name__ == "__main__":

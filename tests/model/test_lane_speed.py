@@ -50,6 +50,7 @@ def test_the_aims_scenes_are_all_there() -> None:
             (120, True, 0),
             (120, True, 1),
             (60, True, 0),
+            (60, True, 1),
             (30, True, 0),
             (30, False, 0),
             (0, True, 0),
