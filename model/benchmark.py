@@ -3,9 +3,11 @@
     python -m model.benchmark [--weights W] [--image-size 320 416] [--json OUT]
     python -m model.benchmark --lane
     python -m model.benchmark --backbone darknet53 --neck full
+    python -m model.benchmark --peers yolox_nano.onnx
 
---lane runs the whole checkout too, from camera to browser; it needs requirements-dev.txt. The last
-form times a network of another kind, untrained: its speed does not depend on training.
+--lane runs the whole checkout too, from camera to browser; it needs requirements-dev.txt.
+--backbone and --neck time a network of another kind, untrained: its speed does not depend on
+training. --peers times the networks of others beside the own one.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ def machine_peaks(rounds: int = 20, side: int = 1024) -> dict[str, float]:
     a, b = torch.rand(side, side), torch.rand(side, side)
     calls: dict[str, Callable[[], object]] = {"float32": lambda: a @ b}
     if openvino_fits():
-        from model.runtimes.openvino_runtime import int8_product
+        from model.runtimes.openvino_speed import int8_product
 
         calls["int8"] = int8_product(side).infer
     return {name: 2 * side**3 / time_calls(call, rounds)[0] / 1e6 for name, call in calls.items()}
@@ -122,19 +124,45 @@ def time_detector(detector: BaseDetector, image: np.ndarray, rounds: int) -> lis
 
 
 def time_shared(image: np.ndarray, size: int, rounds: int) -> list[Timing]:
-    """The steps that no runtime changes."""
+    """The steps that no runtime changes, and what the letterbox would take as a part of a graph."""
     fit = Letterbox.of(image, size)
     small = cv2.resize(image, (960, 540), interpolation=cv2.INTER_AREA)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 80]
+
+    def row(step: str, runtime: str, call: Callable[[], object]) -> Timing:
+        return Timing(step, runtime, size, *time_calls(call, rounds))
+
+    rows = [row("letterbox 720p", "opencv", lambda: fit.apply(image))]
+    if openvino_fits():
+        from model.runtimes.openvino_speed import letterbox_graph
+
+        graph = letterbox_graph(fit)
+        rows.append(row("letterbox 720p", "openvino", lambda: graph.infer([image[None]], True)))
+    return [*rows, row("JPEG 960×540", "opencv", lambda: cv2.imencode(".jpg", small, quality))]
+
+
+def time_peer(path: Path, threads: int | None, rounds: int) -> list[Timing]:
+    """Somebody else's network on the same runtime, the step named after its file.
+
+    path: ONNX or OpenVINO, one input of a fixed shape. Raises DataError.
+    """
+    if not openvino_fits():
+        raise DataError("--peers needs OpenVINO, which is for x86 (requirements.txt)")
+    from model.runtimes.openvino_speed import peers
+
+    try:
+        requests = peers(path, threads)
+    except RuntimeError as e:
+        reason = str(e).strip().splitlines()[-1]
+        raise DataError(f"{path}: no network with one input of a fixed shape ({reason})") from None
     return [
-        Timing("letterbox 720p", "opencv", size, *time_calls(lambda: fit.apply(image), rounds)),
         Timing(
-            "JPEG 960×540",
-            "opencv",
-            size,
-            *time_calls(
-                lambda: cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80]), rounds
-            ),
-        ),
+            path.stem,
+            f"openvino {precision}",
+            max(request.get_input_tensor().shape),
+            *time_calls(request.infer, rounds),
+        )
+        for precision, request in requests.items()
     ]
 
 
@@ -233,6 +261,15 @@ def as_table(timings: list[Timing], peaks: Mapping[str, float], gmac: Mapping[in
     return "\n".join(lines)
 
 
+def ratios(timings: list[Timing], peers: list[Timing]) -> Iterator[str]:
+    """A line for each peer and each own network that computes in the same: their times' ratio."""
+    for peer in peers:
+        for own in timings:
+            if (own.step, own.runtime) == (NETWORK, peer.runtime):
+                ratio = own.median_ms / peer.median_ms
+                yield f"{NETWORK} {own.image_size} / {peer.step}, {own.runtime}: {ratio:.2f}"
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
@@ -244,6 +281,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--image-size", type=int, nargs="+", help="input sizes (default: the weights')")
     p.add_argument("--threads", type=int, help="CPU threads (default: the runtime's choice)")
     p.add_argument("--rounds", type=int, default=100, help="timed calls a step (default 100)")
+    p.add_argument(
+        "--peers",
+        type=existing_file,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="time these networks too: ONNX or OpenVINO (.xml)",
+    )
     p.add_argument(
         "--lane",
         type=float,
@@ -279,8 +324,12 @@ def main(argv: list[str] | None = None) -> None:
             path = weights_of(described, args.weights, Path(folder))
             for detector in detectors(path, args.threads):
                 timings += time_detector(detector, image, args.rounds)
+    peers = [t for path in args.peers for t in time_peer(path, args.threads, args.rounds)]
+    timings += peers
     peaks = machine_peaks()
     print(as_table(timings, peaks, gmac))
+    for line in ratios(timings, peers):
+        print(line)
     figures = {"peak_gops": peaks, "timings": [vars_of(t) for t in timings]}
     if args.lane:
         lane = list(time_lane(args.weights, args.lane))

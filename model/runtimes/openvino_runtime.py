@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import torch
-from openvino import opset13
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from model.runtimes.base import BaseDetector, load_fused
@@ -143,13 +142,3 @@ def _seconds_a_picture(network: ov.CompiledModel, at_once: int) -> float:
 
     with ThreadPoolExecutor(at_once) as pool:
         return min(all_of_them() for _ in range(TRIES)) / at_once
-
-
-def int8_product(side: int) -> ov.InferRequest:
-    """The product of two matrices (side, side) in int8, for telling what a machine can do."""
-    given = opset13.parameter([side, side], np.float32)
-    fixed = opset13.constant(np.random.default_rng(0).uniform(-1, 1, (side, side)), np.float32)
-    low, high = np.float32(-1), np.float32(1)
-    a = opset13.fake_quantize(given, low, high, low, high, 256)
-    b = opset13.fake_quantize(fixed, low, high, low, high, 255)
-    return compiled(ov.Model([opset13.matmul(a, b, False, False)], [given])).create_infer_request()

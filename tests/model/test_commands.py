@@ -1,12 +1,16 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model import benchmark, dataset, detect, evaluate, train
+from model.boxes import Letterbox
 from model.data.dataset import read_config, read_split
 from model.runtimes import openvino_fits
+from model.runtimes.base import load_fused
 from tests.model.helpers import ROOT, SAMPLE, info, random_weights
 
 NAMES = read_config(SAMPLE / "data.yaml").names
@@ -42,6 +46,7 @@ def test_every_command_explains_itself(name):
         (dataset.main, []),
         (dataset.main, ["synthesize", "gone", "--data", "gone", "--out", "x"]),
         (benchmark.main, ["--weights", "gone"]),
+        (benchmark.main, [*"--image-size 64 --rounds 1 --peers".split(), str(PICTURE)]),
     ],
 )
 def test_a_mistake_gets_one_line_and_exit_status_two(main, arguments, capsys):
@@ -102,6 +107,34 @@ def test_benchmark_times_an_untrained_network_of_another_kind(weights, tmp_path,
     timings = json.loads(out.read_text())["timings"]
     assert {row["image_size"] for row in timings} == {64}
     assert ("openvino int8" in {row["runtime"] for row in timings}) == openvino_fits()
+
+
+@pytest.mark.skipif(not openvino_fits(), reason="OpenVINO is for x86")
+def test_benchmark_times_somebody_elses_network_beside_its_own(weights, tmp_path, capsys):
+    import openvino
+
+    from model.runtimes.openvino_runtime import graph_of
+
+    peer, out = tmp_path / "peer.xml", tmp_path / "out.json"
+    openvino.save_model(graph_of(load_fused(Path(weights))[0], (1, 3, 64, 64)), peer)
+    few = "--image-size 64 --rounds 1".split()
+    benchmark.main(["--weights", weights, *few, "--peers", str(peer), "--json", str(out)])
+    timings = json.loads(out.read_text())["timings"]
+    ms = {(row["step"], row["runtime"]): row["median_ms"] for row in timings}
+    assert ms["peer", "openvino int8"] > 0
+    ratio = ms["network", "openvino float32"] / ms["peer", "openvino float32"]
+    assert f"network 64 / peer, openvino float32: {ratio:.2f}" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not openvino_fits(), reason="OpenVINO is for x86")
+def test_the_letterbox_as_a_graph_gives_the_picture_that_opencv_gives():
+    from model.runtimes.openvino_speed import letterbox_graph
+
+    image = benchmark.sample_picture()
+    fit = Letterbox.of(image, 416)
+    graph = letterbox_graph(fit)
+    (found,) = graph.infer([image[None]]).values()
+    np.testing.assert_allclose(found[0], fit.apply(image), atol=1)
 
 
 @pytest.mark.parametrize(

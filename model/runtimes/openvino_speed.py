@@ -1,0 +1,61 @@
+"""Graphs that are only there to be timed beside the detector's: model.benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino import opset13
+from openvino.preprocess import PaddingMode, PrePostProcessor, ResizeAlgorithm
+
+from model.boxes import PAD_GREY, Letterbox
+from model.runtimes.int8 import quantise, with_int8
+from model.runtimes.openvino_runtime import compiled, core, fastest, ways_to_share
+
+NOISE = 2  # pictures of it, to tell where a network may be rounded
+
+
+def int8_product(side: int) -> ov.InferRequest:
+    """The product of two matrices (side, side) in int8: what the machine can do at most."""
+    given = opset13.parameter([side, side], np.float32)
+    fixed = opset13.constant(np.random.default_rng(0).uniform(-1, 1, (side, side)), np.float32)
+    low, high = np.float32(-1), np.float32(1)
+    a = opset13.fake_quantize(given, low, high, low, high, 256)
+    b = opset13.fake_quantize(fixed, low, high, low, high, 255)
+    return compiled(ov.Model([opset13.matmul(a, b, False, False)], [given])).create_infer_request()
+
+
+def letterbox_graph(fit: Letterbox) -> ov.InferRequest:
+    """``fit.apply`` as a graph from uint8 (1, H, W, 3) to float32 (1, S, S, 3)."""
+    given = opset13.parameter([1, fit.size, fit.size, 3], np.float32)
+    steps = PrePostProcessor(ov.Model([opset13.result(given)], [given]))
+    steps.input().model().set_layout(ov.Layout("NHWC"))
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(
+        ov.Layout("NHWC")
+    ).set_spatial_static_shape(fit.height, fit.width)
+    (width, height), size = fit.inner, fit.size
+    before = [0, fit.top, fit.left, 0]
+    after = [0, size - height - fit.top, size - width - fit.left, 0]
+    steps.input().preprocess().resize(
+        ResizeAlgorithm.RESIZE_LINEAR, height, width
+    ).convert_element_type(ov.Type.f32).pad(before, after, float(PAD_GREY), PaddingMode.CONSTANT)
+    return compiled(steps.build(), torch.get_num_threads()).create_infer_request()
+
+
+def peers(path: Path, threads: int | None = None) -> dict[str, ov.InferRequest]:
+    """Somebody else's network, ONNX or OpenVINO, made ready as the own one: by what it computes in.
+
+    int8: as NNCF rounds it on noise, which does for telling how fast it is. Raises RuntimeError
+    for a file that is no such network, or one without one input of a fixed shape.
+    """
+    graph = core().read_model(path)
+    shape = tuple(graph.input().shape)
+    noise = np.random.default_rng(0).normal(size=(NOISE, *shape)).astype(np.float32)
+    rounded = with_int8(graph, quantise(graph, list(noise)))
+    ways = [(threads, 1)] if threads else ways_to_share(torch.get_num_threads(), 1)
+    return {
+        precision: fastest(g, ways)[0].create_infer_request()
+        for precision, g in (("float32", graph), ("int8", rounded))
+    }
