@@ -11,27 +11,12 @@ from app.errors import SettingsError
 from app.shop.payment import ByClerk, ByTransfer, Card, Cash, Methods, methods_by_name
 from app.store.payments.emv_qr import MAX_LABEL_LENGTH, Merchant, parsed
 from app.store.payments.messages import SECRET_MIN_LENGTH
+from app.store.payments.portone import PortOneSettings
 
 OFFERABLE = ("cash", "card", "qr", "portone", "clerk")
 NUMBER_ROOM = len("-261122-00001")  # what an order's number has besides the lane's name
 MAX_REMOTE_LANE = MAX_LABEL_LENGTH - NUMBER_ROOM
 PORTONE_VALID_FOR = timedelta(minutes=10)  # typing in a card takes longer than scanning a code
-
-
-@dataclass(frozen=True)
-class PortOneSettings:
-    """What PortOne's console shows for this shop.
-
-    api: address of its REST interface. test_channel: whether payments through a test channel
-    count; such a payment moves no money.
-    """
-
-    store_id: str
-    channel_key: str
-    api_secret: str = field(repr=False)
-    webhook_secret: str = field(repr=False)
-    api: str = "https://api.portone.io"
-    test_channel: bool = False
 
 
 @dataclass(frozen=True)

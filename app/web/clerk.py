@@ -14,8 +14,8 @@ from app.web.answers import refuse
 from app.web.forms import cash, text
 from app.web.language import chosen_language
 from app.web.parts_here import parts
-from app.web.payments import way_names
 from app.web.security import for_roles
+from app.web.texts import way_names
 
 clerk = Blueprint("clerk", __name__, url_prefix="/clerk")
 staff = for_roles("clerk", "owner")

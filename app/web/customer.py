@@ -17,9 +17,8 @@ from app.web.answers import refuse
 from app.web.forms import text, whole
 from app.web.language import chosen_language
 from app.web.parts_here import parts
-from app.web.payments import way_names
 from app.web.present import cart_payload, lane_payload, order_payload, picture_url
-from app.web.texts import message_for
+from app.web.texts import message_for, way_names
 
 customer = Blueprint("customer", __name__)
 PAGES = re.compile(r"/(clerk(/orders(/\d+)?)?|owner|login)")  # that have the switch too

@@ -21,9 +21,9 @@ from app.web.answers import error_page, refuse
 from app.web.forms import day, text, whole
 from app.web.language import chosen_language
 from app.web.parts_here import parts
-from app.web.payments import way_names
 from app.web.receipt_links import order_id_in
 from app.web.security import for_roles
+from app.web.texts import way_names
 
 orders = Blueprint("orders", __name__, url_prefix="/clerk/orders")
 staff = for_roles("clerk", "owner")

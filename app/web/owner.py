@@ -18,9 +18,9 @@ from app.web.answers import refuse
 from app.web.forms import day
 from app.web.language import chosen_language
 from app.web.parts_here import parts
-from app.web.payments import way_names
 from app.web.report_charts import charts
 from app.web.security import for_roles
+from app.web.texts import way_names
 
 owner = Blueprint("owner", __name__, url_prefix="/owner")
 MOST_ROWS = 50_000  # for more the command is there, which takes no time from the counter

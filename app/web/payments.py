@@ -9,7 +9,6 @@ from typing import Any
 
 import segno
 from flask import Blueprint, jsonify, make_response, redirect, render_template, request, url_for
-from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -39,17 +38,6 @@ PORTONE_HEADERS = {
     " form-action 'self' https:; default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
 }
-
-
-def way_names() -> dict[str, str]:
-    """Every way to pay, as people call it."""
-    return {
-        "clerk": _("At the clerk's"),
-        "cash": _("Cash"),
-        "card": _("Card"),
-        "qr": _("QR code"),
-        "portone": _("Pay online"),
-    }
 
 
 @payments.get("/<int:order_id>/qr.svg")

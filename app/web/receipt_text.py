@@ -14,7 +14,7 @@ from app.shop.payment import Payment
 from app.shop.receipt import VAT_PERCENT, Business, Receipt, Taxes
 from app.shop.refund import Refund
 from app.store.receipt_paper import Pair, ReceiptText, SoldLine
-from app.web.payments import way_names
+from app.web.texts import way_names
 
 EXEMPT_MARK = "* "  # as Korean receipts mark goods without VAT
 

@@ -1,7 +1,8 @@
-"""What people read when something is refused, in their language."""
+"""What people read wherever it is asked for or refused: ways to pay, and refusals."""
 
 from __future__ import annotations
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from app.errors import CheckoutError
@@ -42,6 +43,17 @@ MESSAGES = {
     "store_unavailable": _l("Sales cannot be saved now. Please ask the clerk."),
     "error": _l("Something went wrong. Please ask the clerk."),
 }
+
+
+def way_names() -> dict[str, str]:
+    """Every way to pay, as people call it."""
+    return {
+        "clerk": _("At the clerk's"),
+        "cash": _("Cash"),
+        "card": _("Card"),
+        "qr": _("QR code"),
+        "portone": _("Pay online"),
+    }
 
 
 def message_for(code: str, otherwise: str | None = None) -> str:

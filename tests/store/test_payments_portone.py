@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 
 from app.errors import BadSignature, InvalidInput, ProviderUnavailable
-from app.payment_settings import PortOneSettings
 from app.shop.order import Order
-from app.store.payments.portone import PortOne
+from app.store.payments.portone import PortOne, PortOneSettings
 from tests.store.portone_server import (
     API_SECRET,
     STORE_ID,

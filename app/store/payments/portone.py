@@ -10,10 +10,10 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.errors import BadSignature, InvalidInput, ProviderUnavailable, SettingsError
-from app.payment_settings import PortOneSettings
 from app.shop.order import Order
 from app.store.payments.owed import Told
 
@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("checkout.payments")
 TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class PortOneSettings:
+    """What PortOne's console shows for this shop.
+
+    api: address of its REST interface. test_channel: whether payments through a test channel
+    count; such a payment moves no money.
+    """
+
+    store_id: str
+    channel_key: str
+    api_secret: str = field(repr=False)
+    webhook_secret: str = field(repr=False)
+    api: str = "https://api.portone.io"
+    test_channel: bool = False
 
 
 class PortOne:
