@@ -36,6 +36,7 @@ FAILING_AFTER = 5  # failed detections in a row before the detector counts as fa
 FAILURE_PAUSE_S = 0.1  # a detector that always fails must not eat a core
 LATENCIES_KEPT = 1024
 SHOWN_WIDTH = 960  # at most, pixels
+STILL_SHOWN_S = 0.1  # a scene that stays as it is need not be drawn anew more often
 
 
 class CameraLike(Protocol):
@@ -156,6 +157,7 @@ class Lane:
         self._stillness = Stillness()
         self._detections = self._still = self._failures = self._failures_in_a_row = 0
         self._emitted = 0
+        self._shown_at = -math.inf
         self._followed_at: deque[float] = deque(maxlen=64)
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._camera_state: CameraState = "down"
@@ -251,7 +253,8 @@ class Lane:
             self._followed_at.append(time.monotonic())
         doubts = tuple(Doubt(fruit, names) for fruit, names in scene.doubts.items())
         self._checkout.see(scene.counts, scene.settled, doubts)
-        if self._wants_frames():
+        soon = still and frame.captured_at - self._shown_at < STILL_SHOWN_S
+        if not soon and self._wants_frames():
             self._show(frame, scene)
 
     def _take_names(self) -> None:
@@ -288,6 +291,7 @@ class Lane:
     def _show(self, frame: Frame, scene: Scene) -> None:
         picture = annotate(frame.image, scene.tracks, self._names(), SHOWN_WIDTH)
         self._publish_frame(AnnotatedFrame(frame.seq, frame.captured_at, encode_jpeg(picture)))
+        self._shown_at = frame.captured_at
         latency_s = time.monotonic() - frame.captured_at
         self._observer.capture_to_emit_seconds(latency_s)
         with self._lock:
