@@ -15,7 +15,8 @@ from model.data.light import Light
 from model.data.surfaces import noise, wrinkles
 
 SKIN_BGR = np.array([[120, 150, 205], [90, 120, 180], [60, 85, 135], [160, 190, 230]], float)
-GLOVE_BGR = np.array([[200, 150, 60], [235, 235, 235], [50, 50, 50], [210, 200, 90]], float)
+GLOVE_BGR = np.array([[200, 150, 60], [235, 235, 235], [50, 50, 50], [150, 150, 150]], float)
+STITCH_CM = 0.35  # of a knitted glove
 LEAST_FINGER = 0.55  # how short a finger looks that is bent away from the camera
 
 
@@ -160,13 +161,16 @@ def _painted(
     light: Light,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Skin (or a glove) and cloth over a surface of given depth, lit from the lamp's side."""
-    gloved = rng.random() < 0.15
+    """Skin, or a plain or knitted glove, and cloth over a surface of given depth, in the light."""
+    gloved = rng.random() < 0.25
     tones = GLOVE_BGR if gloved else SKIN_BGR
     tone = tones[rng.integers(len(tones))] * rng.uniform(0.8, 1.15)
     height, width = depth.shape
     colour = np.where((sleeve > 0)[:, :, None], rng.uniform(10, 240, 3), tone).astype(np.float32)
     colour *= (0.92 + 0.16 * noise(rng, width, height, (14, 14)))[:, :, None]
+    if gloved and rng.random() < 0.5:
+        stitch = max(2, round(STITCH_CM * cm))
+        colour *= (0.5 + noise(rng, width, height, (stitch, stitch)))[:, :, None]
     surface = cv2.GaussianBlur(np.maximum(depth, sleeve * 1.05), (0, 0), max(0.8, 0.18 * cm))
     slope_x, slope_y = cv2.Sobel(surface, cv2.CV_32F, 1, 0), cv2.Sobel(surface, cv2.CV_32F, 0, 1)
     slope_x, slope_y = slope_x / 8, slope_y / 8

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+LOW_LAMPS = 0.3  # share of scenes lit from the side: shadows as long and as round as fruit
 COARSE = 4  # shadows are soft: a quarter of the resolution is enough for them
 
 
@@ -28,12 +29,13 @@ class Light:
 
 
 def draw_light(rng: np.random.Generator) -> Light:
-    """A lamp like those over counters: from straight above to the side, hard to soft."""
+    """A lamp like those over counters, from straight above, or low at the side; hard to soft."""
     angle = rng.uniform(0, 2 * np.pi)
+    low = rng.random() < LOW_LAMPS
     return Light(
         away=(float(np.cos(angle)), float(np.sin(angle))),
-        reach=rng.uniform(0.0, 0.18),
-        softness=rng.uniform(0.03, 0.13),
+        reach=rng.uniform(0.18, 0.8) if low else rng.uniform(0.0, 0.18),
+        softness=rng.uniform(0.015 if low else 0.03, 0.13),
         depth=rng.uniform(0.1, 0.5),
         contact=rng.uniform(0.2, 0.6),
         shading=rng.uniform(0.0, 0.22),

@@ -120,6 +120,13 @@ def test_shadows_fall_away_from_the_lamp_and_fruit_is_brighter_towards_it():
     assert (scene.canvas[5, :20] == 128).all()
 
 
+def test_some_lamps_stand_so_low_that_a_shadow_is_nearly_as_long_as_the_fruit():
+    rng = np.random.default_rng(0)
+    reaches = np.array([draw_light(rng).reach for _ in range(500)])
+    assert 0.2 < (reaches > 0.18).mean() < 0.4
+    assert 0.7 < reaches.max() <= 0.8
+
+
 def test_one_scene_has_one_light(library, monkeypatch):
     seen = []
     monkeypatch.setattr("model.data.synthesize.shade", lambda s, light, _: seen.append(light) or s)
