@@ -17,6 +17,7 @@ from model.loss import YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
 from model.train import main
 from model.trainer import Trainer
+from model.training.processes import Place
 from model.training.report import shrink
 from model.weights import load_weights, save_weights
 from model.yolov3 import YoloV3
@@ -200,3 +201,24 @@ def test_a_stopped_training_goes_on_where_it_stood(run, tmp_path, monkeypatch):
     main(["--resume", str(copy)])
     with (copy / "results.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
+def last_row(trainer):
+    with (trainer.folder / "results.csv").open() as file:
+        return {name: float(value) for name, value in list(csv.DictReader(file))[-1].items()}
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_in_half_precision_the_same_is_learnt(tmp_path, monkeypatch, half):
+    """The loop of a CUDA card, gradients scaled, but on the CPU; a first step may be too large."""
+    config = small_config(tmp_path, frozen_epochs=0, epochs=1)
+    whole = trained(config, tmp_path / "whole")
+    monkeypatch.setattr(Place, "half", lambda self, amp: half)
+    halved = trained(config, tmp_path / "half")
+
+    assert halved.scaler.is_enabled() == (half is torch.float16)
+    assert halved.model.backbone.stages[0][0].weight.dtype == torch.float32
+    for name in ("loss", "box", "objectness", "no_object", "classes"):
+        found, wanted = (last_row(t)[name] for t in (halved, whole))
+        assert found != wanted
+        assert found == pytest.approx(wanted, rel=0.05)
