@@ -14,7 +14,7 @@ from model.detector import Detection
 
 NMS_IOU = 0.45  # the original project's choice
 SAME_FRUIT_IOU = 0.5  # touching or half-hidden fruits stay below
-PART_SHARE = 0.6  # of a box inside another of its name: fruits that hide so much are rare
+PART_SHARE = 0.7  # of a box inside another of its name: fruits that hide so much are rare
 MAX_DETECTIONS = 300
 MAX_CANDIDATES = 3000  # before NMS; only low thresholds on crowded pictures come near it
 MAX_LOG_SCALE = 4.0  # exp(4) = 55 anchors: a box can never overflow

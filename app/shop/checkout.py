@@ -354,7 +354,7 @@ class Checkout:
         lines = {line.id: line.quantity for line in self._snapshot.lines}
         if lines:
             self._note("clock", "no_sale", {"lines": lines})
-        self._cart = Cart()
+        self._cart = Cart(doubts=self._cart.doubts)
 
     def _release(self, order: Order) -> None:
         """Begin a new basket, with what lies on the counter, now that a sale's goods have left."""
@@ -363,7 +363,7 @@ class Checkout:
         except StoreUnavailable as error:
             log.warning("order_release_failed number=%s reason=%s", order.number, error)
         self._order, self._emptied = None, False
-        self._cart = Cart().see(self._cart.counts, self._settled)
+        self._cart = Cart().see(self._cart.counts, self._settled, self._cart.doubts)
 
     def _refresh(self, about: Order | None = None) -> None:
         """Draw the snapshot anew; its version rises only when something on it changed."""

@@ -7,7 +7,7 @@ apart from all fruit and every arm, may be one that it does not find.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -27,7 +27,8 @@ WHOLE = np.ones((3, 3), np.uint8)  # cells; what is thinner is an edge, a stain 
 FRUIT_CELLS = 4  # a side of the smallest fruit, in cells
 FRUIT_LONG = 2.5  # one side of the other, at most
 FRUIT_FULL = 0.5  # of its box, at least: a circle fills 0.79
-LOST_SHARE = 0.5  # of the counter that differs: it is another one, or the mount was knocked
+LOST_SHARE = 0.5  # of the counter that differs: somebody leans over it …
+LOST_S = 10.0  # … or, for so long, it is another one, or the mount was knocked
 INNER = 0.7  # of a box: its corners show counter, round fruit or not
 MARGIN = 0.1  # of a box's sides, and a cell: its edge and the darkest of its shadow
 
@@ -36,62 +37,93 @@ class Ground:
     """Remembers the counter's colours in cells; unknown where it was never seen bare.
 
     is_covered: whether something other than fruit, such as a hand, came or moved over it lately.
-    strangers: boxes, in pixels, of things like fruit in size and shape that have stayed there.
+    strangers: boxes, in pixels, of things like fruit in size and shape that have stayed there, each
+    until it is taken, found by the detector or accepted, whatever touches or hides it meanwhile.
     """
 
     def __init__(self) -> None:
-        self._bare: np.ndarray = np.full((1, 1, 3), np.nan, np.float32)  # NaN: unknown
-        self._now: np.ndarray = self._bare  # both (rows, columns, 3)
-        self._unlike: np.ndarray = np.zeros((1, 1), bool)
-        self._strange: np.ndarray = self._unlike
         self.is_covered = False
-        self.strangers: list[BoxXYXY] = []
-        self._stays_s: np.ndarray = np.zeros((1, 1), np.float32)
         self._cell_px = 1.0
+        self._forget((1, 1, 3))
+
+    def _forget(self, shape: tuple[int, ...]) -> None:
+        """Begin anew, with cells of a shape (rows, columns, 3)."""
+        self._bare: np.ndarray = np.full(shape, np.nan, np.float32)  # NaN: unknown
+        self._under: np.ndarray = self._bare.copy()  # the counter under what was accepted
+        self._now: np.ndarray = self._bare
+        self._unlike: np.ndarray = np.zeros(shape[:2], bool)
+        self._strange: np.ndarray = self._unlike
+        self._stays_s: np.ndarray = np.zeros(shape[:2], np.float32)
+        self.strangers: list[BoxXYXY] = []
+        self._is_lost, self._lost_s = False, 0.0
 
     def look(self, cells: np.ndarray, width: float) -> None:
         """Compare a picture's ``cells_of`` with the bare counter; width: the picture's, pixels."""
         self._cell_px = width / CELLS_ACROSS
         if self._bare.shape != cells.shape:
-            self._bare = np.full_like(cells, np.nan)
-            self._stays_s = np.zeros(cells.shape[:2], np.float32)
+            self._forget(cells.shape)
         known = ~np.isnan(self._bare[..., 0])
         # Light and exposure change everywhere alike: what most of the counter does is taken out.
         gains = (cells[known] + 1) / (self._bare[known] + 1)  # (n, 3)
         self._now = cells / np.median(gains, axis=0) if known.any() else cells
         self._unlike = known & _unlike(self._now, self._bare)
-        if self._unlike.sum() > LOST_SHARE * self._unlike.size:
-            self._bare[:], self._unlike[:] = np.nan, False
+        self._is_lost = bool(self._unlike.sum() > LOST_SHARE * self._unlike.size)
+        if not self._is_lost:
+            self._uncover()
+
+    def _uncover(self) -> None:
+        """Where what was accepted is taken away, the counter is what it was before."""
+        back = ~np.isnan(self._under[..., 0])
+        back[back] = ~_unlike(self._now[back], self._under[back])
+        self._bare[back], self._under[back], self._unlike[back] = self._under[back], np.nan, False
 
     def bare_share(self, box_xyxy: BoxXYXY) -> float:
         """Share of a box's inner part, in [0, 1], that is known to look like the bare counter."""
         part = self._part(box_xyxy, (INNER - 1) / 2, 0)
         bare = ~np.isnan(self._bare[part][..., 0]) & ~self._unlike[part]
-        return float(bare.mean()) if bare.size else 0.0
+        return float(bare.mean()) if bare.size and not self._is_lost else 0.0
 
     def unlike_share(self, box_xyxy: BoxXYXY) -> float:
         """Share of a box's inner part, in [0, 1], that is known to look like something else."""
         part = self._unlike[self._part(box_xyxy, (INNER - 1) / 2, 0)]
-        return float(part.mean()) if part.size else 0.0
+        return float(part.mean()) if part.size and not self._is_lost else 0.0
 
     def watch(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> None:
         """Note what lies or moves beside the fruits in these boxes; call it for each picture.
 
         step_s: seconds since the last one.
         """
+        self._lost_s = self._lost_s + step_s if self._is_lost else 0.0
+        if self._lost_s > LOST_S:
+            self._forget(self._bare.shape)
+        if self._is_lost:  # of what can be seen then nothing is sure
+            self.is_covered = True
+            return
         there = self._unlike & self._beside(boxes_xyxy)
         change = np.where(there, step_s, -2 * step_s)  # one noisy picture is soon made good
         self._stays_s = np.clip(self._stays_s + change, 0.0, STAYS_S + SPARE_S)
         stays = self._stays_s >= STAYS_S
         blobs = cv2.morphologyEx((there & ~stays).astype(np.uint8), cv2.MORPH_OPEN, BLOB)
         self.is_covered = int(blobs.sum()) > HAND_SHARE * blobs.size
-        self._strange, boxes = _lone_things(stays)
+        self._find_strange(there, stays)
+
+    def _find_strange(self, there: np.ndarray, stays: np.ndarray) -> None:
+        strange = self._strange & stays
+        for thing, (left, top, right, bottom) in _like_fruit(there | stays):
+            rows, columns = stays.shape
+            if left > 0 and top > 0 and right < columns and bottom < rows:
+                strange |= thing & stays
+        self._strange, self.strangers = np.zeros_like(stays), []
         px = self._cell_px
-        self.strangers = [(px * x1, px * y1, px * x2, px * y2) for x1, y1, x2, y2 in boxes]
+        for thing, (left, top, right, bottom) in _like_fruit(strange):
+            self._strange |= thing
+            self.strangers.append((px * left, px * top, px * right, px * bottom))
 
     def accept(self) -> None:
         """Take the strange things for the counter: somebody said that they are no fruit."""
         rim = cv2.dilate(self._strange.astype(np.uint8), WHOLE).astype(bool)
+        first = rim & np.isnan(self._under[..., 0])
+        self._under[first] = self._bare[first]
         self._bare[rim], self._stays_s[rim] = self._now[rim], 0.0
 
     def learn(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> None:
@@ -117,28 +149,23 @@ class Ground:
 
 
 def _unlike(now: np.ndarray, bare: np.ndarray) -> np.ndarray:
-    """Which cells are neither the bare counter nor its shadow: (h, w, 3) twice → (h, w)."""
+    """Which cells are neither the bare counter nor its shadow: (…, 3) twice → (…)."""
     light = (now + 8) / (bare + 8)  # 8: in the dark, noise is no colour
-    mean = light.mean(axis=2)
-    tint = np.abs(light - mean[..., None]).max(axis=2)
+    mean = light.mean(axis=-1)
+    tint = np.abs(light - mean[..., None]).max(axis=-1)
     shadow = (mean < 1) & (mean > DARKEST_SHADOW) & (tint < SHADOW_TINT)
-    return (np.abs(now - bare).max(axis=2) > LIMIT) & ~shadow
+    return (np.abs(now - bare).max(axis=-1) > LIMIT) & ~shadow
 
 
-def _lone_things(mask: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
-    """The parts of a mask (h, w) that do not reach its edge and may be a fruit's; their boxes."""
-    things, boxes = np.zeros_like(mask), list[tuple[int, int, int, int]]()
+def _like_fruit(mask: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[int, int, int, int]]]:
+    """The parts of a mask (h, w) that may be a fruit by size and shape, with their boxes."""
     if not mask.any():
-        return things, boxes
+        return
     whole = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, WHOLE)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(whole)
-    rows, columns = mask.shape
     for label in range(1, count):
         left, top, width, height, area = stats[label]
-        inside = left > 0 and top > 0 and left + width < columns and top + height < rows
         short, long = sorted((width, height))
         solid = area >= FRUIT_FULL * width * height
-        if inside and solid and short >= FRUIT_CELLS and long <= FRUIT_LONG * short:
-            things |= labels == label
-            boxes.append((left, top, left + width, top + height))
-    return things, boxes
+        if solid and short >= FRUIT_CELLS and long <= FRUIT_LONG * short:
+            yield labels == label, (left, top, left + width, top + height)

@@ -35,6 +35,7 @@ POLL_S = 0.2  # how often the camera's state is looked at when no frame comes
 FAILING_AFTER = 5  # failed detections in a row before the detector counts as failing
 FAILURE_PAUSE_S = 0.1  # a detector that always fails must not eat a core
 LATENCIES_KEPT = 1024
+FOLLOWED_KEPT = 512  # frames: two seconds of the fastest camera
 SHOWN_WIDTH = 960  # at most, pixels
 STILL_SHOWN_S = 0.1  # a scene that stays as it is need not be drawn anew more often
 
@@ -158,7 +159,7 @@ class Lane:
         self._detections = self._still = self._failures = self._failures_in_a_row = 0
         self._emitted = 0
         self._shown_at = -math.inf
-        self._followed_at: deque[float] = deque(maxlen=64)
+        self._followed_at: deque[float] = deque(maxlen=FOLLOWED_KEPT)
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._camera_state: CameraState = "down"
         self._counting = False

@@ -30,10 +30,11 @@ class SettleConfig:
     name_score: float = 0.02
     """Score from which a box lends a fruit its name: too low to find one, but what it may be."""
     same_iou: float = 0.5
-    """Boxes overlapping this much are one fruit; touching or half-hidden fruits stay below 0.4."""
+    """Boxes overlapping this much are one fruit; touching or half-hidden fruits mostly stay below
+    0.4."""
     nested_share: float = 0.85
     """Share of the smaller box inside the larger from which it is nested."""
-    same_name_share: float = 0.6
+    same_name_share: float = 0.7
     """Share of the smaller box inside the larger from which two of one name are one fruit."""
     nested_size: float = 0.35
     """Area ratio from which a nested box of another name is the same fruit; a lemon before a

@@ -108,6 +108,7 @@ WHOLE = [0, 0, 20, 20]
         pytest.param([0, 0, 20, 18], 1, 1, id="one box under two names"),
         pytest.param([0, 0, 20, 8], 0, 1, id="a part of it, under its name"),
         pytest.param([-5, 0, 15, 8], 0, 1, id="most of a part of it"),
+        pytest.param([-7, 0, 13, 8], 0, 2, id="a smaller one of its kind, hidden by less"),
         pytest.param([0, 0, 20, 8], 1, 2, id="another kind before it"),
         pytest.param([12, 0, 32, 20], 0, 2, id="a half-hidden one of its kind"),
         pytest.param([0, 0, 20, 9], 1, 2, id="a smaller one of another kind"),

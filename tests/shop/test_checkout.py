@@ -637,6 +637,24 @@ def test_a_thing_that_is_not_recognised_is_asked_about_before_anything_is_paid(f
     assert [(line.key, line.quantity) for line in full.pay().lines] == [("apple", 2), ("pear", 1)]
 
 
+def test_a_basket_that_was_left_behind_takes_no_question_with_it(lane):
+    leave_behind(lane)
+    lane.checkout.see({}, True, STRANGER)
+    lane.clock.now_s += ABANDONED_AFTER_S
+    snapshot = lane.checkout.see({}, True, STRANGER)
+    assert (snapshot.lines, [q.fruit for q in snapshot.questions]) == ((), [9])
+    lane.checkout.name_fruit(9, NOTHING_MISSING)
+    assert lane.checkout.take_names() == {9: NOTHING_MISSING}
+
+
+def test_the_basket_after_a_sale_asks_from_its_first_moment(full):
+    full.checkout.confirm(full.pay().id, "kim")
+    full.checkout.see({}, True)
+    full.clock.now_s += PAID_SHOWN_S
+    snapshot = full.checkout.see({"apple": 1}, True, DOUBT)
+    assert (snapshot.status, [q.fruit for q in snapshot.questions]) == ("open", [7])
+
+
 def test_a_fruit_without_a_name_is_asked_about_first(full):
     full.checkout.see({"apple": 2}, True, (*STRANGER, *DOUBT))
     assert refusal(full) == "unsure"

@@ -1,12 +1,13 @@
 """What a picture says of the counter, beside what the detector finds."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.vision.cells import cells_of
-from app.vision.ground import Ground
+from app.vision.ground import LOST_S, Ground
 
 WIDTH, HEIGHT = 320, 180
 WOOD, SKIN, SLEEVE, GREEN = (120, 160, 190), (150, 180, 226), (110, 74, 48), (60, 180, 80)
@@ -122,10 +123,18 @@ def test_a_mount_that_was_knocked_shows_another_counter_to_be_learnt_anew():
     stripes[:, 0:WIDTH:80] = 0
     for column in range(0, WIDTH, 80):
         stripes[:, column : column + 40] = (30, 200, 60)
-    ground = known(stripes)
-    look(ground, np.roll(stripes, 40, axis=1))
+    ground, knocked = known(stripes), np.roll(stripes, 40, axis=1)
+    for _ in range(round(LOST_S / 0.1)):
+        look(ground, knocked)
+        assert covered(ground, [])
+        assert ground.bare_share(PEAR) == 0.0
+    look(ground, knocked)
     assert not covered(ground, [])
-    assert ground.bare_share(PEAR) == 0.0
+    ground.learn([], 0.1)
+    look(ground, knocked)
+    ground.learn([], 0.1)
+    look(ground, knocked)
+    assert ground.bare_share(PEAR) == 1.0
 
 
 def test_a_camera_with_another_resolution_begins_anew():
@@ -200,6 +209,45 @@ def test_a_thing_that_was_accepted_is_counter():
     assert not covered(ground, [])
     other = painted((200.0, 60.0, 240.0, 100.0), SKIN, thing)
     assert strange_after(6, other, ground=ground)
+
+
+def test_a_thing_that_was_accepted_and_taken_leaves_the_counter_as_it_was():
+    ground, thing = known(), painted(PEAR, GREEN)
+    assert strange_after(6, thing, ground=ground)
+    ground.accept()
+    assert not strange_after(6, thing, ground=ground)
+    assert not strange_after(60, counter(), ground=ground)
+    assert not covered(ground, [])
+    assert ground.bare_share(PEAR) == 1.0
+    assert strange_after(6, thing, ground=ground)
+
+
+def test_an_arm_that_leans_on_a_strange_thing_does_not_make_it_known():
+    ground, thing = known(), painted(PEAR, GREEN)
+    assert strange_after(6, thing, ground=ground)
+    arm = painted((115, 90, 130, HEIGHT), SKIN, thing)
+    for _ in range(40):
+        assert strange_after(0.5, arm, ground=ground) == [pytest.approx(PEAR, abs=8)]
+        ground.learn([], 0.5)
+    assert strange_after(1, thing, ground=ground) == [pytest.approx(PEAR, abs=8)]
+
+
+def test_an_arm_that_came_to_rest_bit_by_bit_is_not_strange():
+    ground = known()
+    assert not strange_after(3, painted((115, 40, 160, 120), SKIN), ground=ground)
+    assert not strange_after(60, painted((115, 40, 160, HEIGHT), SKIN), ground=ground)
+
+
+@pytest.mark.parametrize("seconds", [0.1, LOST_S - 1])
+def test_somebody_who_leans_over_half_of_the_counter_makes_no_strange_thing_known(seconds):
+    ground, thing = known(), painted(PEAR, GREEN)
+    assert strange_after(6, thing, ground=ground)
+    noise = np.random.default_rng(0).integers(0, 255, (9, 16, 3), np.uint8)
+    coat = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+    leaning = np.hstack([coat[:, :200], thing[:, 200:]])
+    assert strange_after(seconds, leaning, ground=ground)
+    assert ground.is_covered
+    assert strange_after(0.5, thing, ground=ground) == [pytest.approx(PEAR, abs=4)]
 
 
 def test_one_noisy_picture_does_not_make_a_strange_thing_known():

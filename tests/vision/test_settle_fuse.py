@@ -67,6 +67,14 @@ def test_two_parts_of_a_large_fruit_that_are_less_sure_than_the_whole_count_once
     assert [o.box_xyxy for o in fuse([left, whole, right], CONFIG)] == [whole.box_xyxy]
 
 
+def test_a_small_apple_before_a_large_one_is_a_second_one_until_most_of_it_is_inside():
+    large, small = (100.0, 100.0, 200.0, 200.0), (130.0, 165.0, 190.0, 225.0)  # 58 % inside
+    two = [Detection("apple", 0.95, large), Detection("apple", 0.93, small)]
+    assert len(fuse(two, CONFIG)) == 2
+    part = Detection("apple", 0.93, (130.0, 150.0, 190.0, 210.0))  # 83 % inside
+    assert len(fuse([two[0], part], CONFIG)) == 1
+
+
 @pytest.mark.parametrize("around", [0.9, 0.6])
 def test_a_big_box_around_two_fruits_does_not_swallow_them(around):
     left, right = APPLE, shift(APPLE, 95)
