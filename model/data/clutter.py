@@ -1,4 +1,4 @@
-"""What else lies on a counter: paper and cloth, bags, stickers, and the hands of customers.
+"""What else lies on a counter: paper, bags, stickers, phones and cups, the hands of customers.
 
 Everything is made as a sprite: uint8 (h, w, 4) BGRA with colours premultiplied by alpha.
 """
@@ -56,6 +56,37 @@ def _turned(sheet: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     warp = cv2.getPerspectiveTransform(corners, moved)
     wide, high = (int(n) + 1 for n in moved.max(0))
     return cv2.warpPerspective(sheet, warp, (wide, high), flags=cv2.INTER_LINEAR)
+
+
+def thing(rng: np.random.Generator, cm_px: float) -> np.ndarray:
+    """What people put down beside their fruit, from above: a phone, a box, a wallet, a cup, a can.
+
+    cm_px: pixels per centimetre.
+    """
+    is_round = rng.random() < 0.4
+    half_cm = rng.uniform(2.5, 5) * np.array([1, rng.uniform(0.9, 1) if is_round else 2])
+    across, along = np.maximum(half_cm * cm_px, 2)
+    power = 2.0 if is_round else rng.uniform(5, 14)  # of a superellipse: the more, the squarer
+    half, angle = int(np.hypot(across, along)) + 2, rng.uniform(0, 2 * np.pi)
+    y, x = (n.astype(np.float32) for n in np.mgrid[-half : half + 1, -half : half + 1])
+    u = np.abs(x * np.cos(angle) + y * np.sin(angle)) / across
+    v = np.abs(y * np.cos(angle) - x * np.sin(angle)) / along
+    rim = (u**power + v**power) ** (1 / power)  # 1 at its edge
+    colour = np.full((*rim.shape, 3), _any_colour(rng), np.float32)
+    inner = rng.integers(int(is_round), 4)  # a plain disc might as well be a fruit
+    for edge in sorted(rng.uniform(0.3, 0.95, inner), reverse=True):
+        colour[rim < edge] = _any_colour(rng)  # a screen, a label, a lid, what is in the cup
+    if not is_round and rng.random() < 0.4:
+        colour[(v * along % 7 < 2) & (u < rng.uniform(0.3, 0.8))] = _any_colour(rng)  # print
+    gloss = 0.85 + 0.3 * noise(rng, rim.shape[1], rim.shape[0], (40, 40))
+    colour *= (gloss * (1 - 0.4 * np.clip((rim - 0.9) / 0.1, 0, 1)))[:, :, None]
+    alpha = 255 * np.clip((1 - rim) * across, 0, 1)
+    return premultiply(np.dstack((np.clip(colour, 0, 255), alpha)).astype(np.uint8))
+
+
+def _any_colour(rng: np.random.Generator) -> np.ndarray:
+    """BGR, as often grey as not."""
+    return rng.uniform(10, 245, 3 if rng.random() < 0.5 else 1) * np.ones(3)
 
 
 def bag(rng: np.random.Generator, width: int, height: int) -> np.ndarray:

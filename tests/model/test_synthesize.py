@@ -161,10 +161,10 @@ def test_a_hand_hides_pixels_but_no_fruit_whole():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_paper_bags_and_stickers_are_premultiplied_sprites(seed):
+def test_paper_things_bags_and_stickers_are_premultiplied_sprites(seed):
     rng = np.random.default_rng(seed)
     sprites = [clutter.paper(rng, 200), clutter.bag(rng, 60, 80), clutter.stick(disc(50), rng, 5.0)]
-    for sprite in sprites:
+    for sprite in (*sprites, clutter.thing(rng, 5.0), clutter.thing(rng, 0.1)):
         assert sprite.dtype == np.uint8
         assert (sprite[:, :, :3] <= sprite[:, :, 3:].astype(int) + 2).all()
     assert sprites[1][:, :, 3].max() < 255  # fruit shows through a bag
