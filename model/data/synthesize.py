@@ -30,7 +30,8 @@ class SceneConfig:
     fruits: fewest and most. apple_share: diameter of an apple as share of the longer side.
     most_overlap: share of a fruit that another may cover. distractors: chance of each of up to
     three. clutter: chance of paper; half of it, of a hand, and of each of two other things; a
-    seventh of it, of a bag or a sticker on each fruit. same_class: chance that a fruit is of the same class as the one before.
+    seventh of it, of a bag or a sticker on each fruit. same_class: chance that a fruit is of the
+    same class as the one before.
     """
 
     fruits: tuple[int, int] = (1, 15)
@@ -52,12 +53,7 @@ def compose(
         spot = int(rng.integers(-50, width)), int(rng.integers(-50, height))
         scene.cast(sheet, spot)
         scene.lay(sheet, spot)
-    for _ in range(2):
-        if rng.random() < config.clutter / 2:
-            thing = shade(clutter.thing(rng, apple_px / APPLE_CM), scene.light, np.ones(3))
-            spot = scene.find_spot(thing[:, :, 3], config.most_overlap, rng)
-            if spot:
-                scene.put(thing, spot, DISTRACTOR)
+    _put_things(scene, apple_px, config, rng)
     _put_all(scene, _choose(library, config, rng), apple_px, config, rng)
     if rng.random() < config.clutter / 2:
         scene.hide(clutter.hand(rng, width, height, apple_px / APPLE_CM, scene.light))
@@ -81,6 +77,18 @@ def paste(
     chosen = _choose(library, config, rng)[: int(rng.integers(1, 4))]
     _put_all(scene, chosen, apple_px, config, rng)
     return scene.canvas, scene.rows()
+
+
+def _put_things(
+    scene: Scene, apple_px: float, config: SceneConfig, rng: np.random.Generator
+) -> None:
+    """Put down up to two things that nobody sells anywhere."""
+    for _ in range(2):
+        if rng.random() < config.clutter / 2:
+            thing = shade(clutter.thing(rng, apple_px / APPLE_CM), scene.light, np.ones(3))
+            spot = scene.find_spot(thing[:, :, 3], config.most_overlap, rng)
+            if spot:
+                scene.put(thing, spot, DISTRACTOR)
 
 
 def _put_all(
