@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from model.anchors import coco_anchors
 from model.backbones import BACKBONES, build_backbone
 from model.boxes import Letterbox
-from model.cli import existing_file, refusing
+from model.cli import existing_file, positive, refusing
 from model.data.dataset import DataError
 from model.lane_speed import lane_table, time_lane
 from model.runtimes import openvino_fits
@@ -279,7 +279,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--backbone", choices=sorted(BACKBONES), help="time this one, untrained")
     p.add_argument("--neck", choices=sorted(NECKS), help="time this one, untrained")
     p.add_argument("--image-size", type=int, nargs="+", help="input sizes (default: the weights')")
-    p.add_argument("--threads", type=int, help="CPU threads (default: the runtime's choice)")
+    p.add_argument("--threads", type=positive, help="CPU threads (default: the runtime's choice)")
     p.add_argument("--rounds", type=int, default=100, help="timed calls a step (default 100)")
     p.add_argument(
         "--peers",

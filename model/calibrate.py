@@ -21,12 +21,12 @@ import torch.nn.functional as F  # noqa: N812
 
 from model.calibration import Calibration, logit
 from model.cli import existing_file, existing_folder, refusing
-from model.data.dataset import read_config, read_split
+from model.data.dataset import read_config, read_split, same_names
 from model.evaluate import evaluate
 from model.metrics import PictureResult, best_confidence, named_boxes, reliability
 from model.runtimes import load
 from model.training.validation import Validation
-from model.weights import describe
+from model.weights import describe, read_info
 
 LEAST_SCORE = 0.02  # boxes below say nothing about those that matter
 LEAST_SLOPE = 0.3  # a better score must stay a better score
@@ -115,6 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parser().parse_args(argv)
     data = read_config(args.data)
+    same_names(args.data, data.names, read_info(args.weights).names)
     samples = read_split(data, args.split)
     scenes = str(args.scenes) if args.scenes else ""
     before, after = calibrate(

@@ -26,7 +26,7 @@ from model.anchors import coco_anchors
 from model.backbones.csp_darknet53 import CspDarknet53
 from model.backbones.darknet53 import Darknet53
 from model.backbones.darknet_tiny import DarknetTiny
-from model.cli import SettingsError, existing_file, refusing
+from model.cli import SettingsError, existing_file, positive, refusing
 from model.weights import WeightsError, WeightsInfo, save_weights
 from model.yolov3 import ANCHORS_PER_SCALE, NECKS, YoloV3
 
@@ -224,7 +224,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="safetensors file to write")
     p.add_argument("--backbone", choices=sorted(WHOLE), default="darknet53")
     p.add_argument("--neck", choices=sorted(NECKS), help="default: that of the published file")
-    p.add_argument("--image-size", type=int, default=COCO_SIZE, help=f"default {COCO_SIZE}")
+    p.add_argument("--image-size", type=positive, default=COCO_SIZE, help=f"default {COCO_SIZE}")
     p.add_argument("--confidence", type=float, default=0.5, help="in (0, 1), default 0.5")
     p.add_argument(
         "--anchors",

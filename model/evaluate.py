@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from model.cli import existing_file, refusing, share
-from model.data.dataset import DataError, Labelled, read_config, read_picture, read_split
+from model.data.dataset import Labelled, read_config, read_picture, read_split, same_names
 from model.detector import Detector, load_detector
 from model.metrics import (
     SIZES,
@@ -176,10 +176,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     config = read_config(args.data)
     detector = load_detector(args.weights, args.runtime)
-    if tuple(detector.names) != config.names:
-        raise DataError(
-            f"{args.data}: names {config.names} differ from the weights' {detector.names}"
-        )
+    same_names(args.data, config.names, detector.names)
     samples = read_split(config, args.split, args.bad)
     evaluation = evaluate(detector, from_files(samples), args.conf)
     print(as_table(evaluation.summary))

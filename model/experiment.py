@@ -65,9 +65,14 @@ def read_study(text: str) -> Study:
     unknown = set(raw) - {"question", "base", "variants", "seeds"}
     if unknown or not isinstance(raw.get("variants"), dict) or not raw["variants"]:
         raise DataError(f"{path}: needs 'variants' (name: changes), may have question, base, seeds")
+    base, seeds = raw.get("base") or {}, raw.get("seeds", [0, 1])
+    parts = [base, *(change or {} for change in raw["variants"].values())]
+    if not all(isinstance(part, dict) for part in parts):
+        raise DataError(f"{path}: 'base' and each of the 'variants' must be settings: values")
+    if not (isinstance(seeds, list) and seeds and all(isinstance(s, int) for s in seeds)):
+        raise DataError(f"{path}: 'seeds' must be a list of whole numbers, got {seeds!r}")
     changes = {str(name): change or {} for name, change in raw["variants"].items()}
-    seeds = tuple(raw.get("seeds", (0, 1)))
-    return Study(path.stem, str(raw.get("question", "")), raw.get("base") or {}, changes, seeds)
+    return Study(path.stem, str(raw.get("question", "")), base, changes, tuple(seeds))
 
 
 def variant_config(study: Study, variant: str, seed: int, shared: Mapping[str, Any]) -> TrainConfig:

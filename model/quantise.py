@@ -22,12 +22,12 @@ from tqdm import tqdm
 
 from model.boxes import Letterbox
 from model.cli import existing_file, existing_folder, refusing
-from model.data.dataset import read_config, read_split
+from model.data.dataset import read_config, read_split, same_names
 from model.runtimes.base import load_fused
 from model.runtimes.int8 import quantise, with_int8
 from model.runtimes.openvino_runtime import OpenVinoDetector, compiled, graph_of
 from model.training.validation import PICTURES, Validation, some_training
-from model.weights import Int8, WeightsInfo, write_int8
+from model.weights import Int8, WeightsInfo, read_info, write_int8
 from model.yolov3 import ANCHORS_PER_SCALE
 
 VALIDATED_ON = 200  # composed scenes
@@ -141,6 +141,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parser().parse_args(argv)
     data = read_config(args.data)
+    same_names(args.data, data.names, read_info(args.weights).names)
     scenes = str(args.scenes) if args.scenes else ""
     validation = Validation(read_split(data, "val"), data.names, scenes, VALIDATED_ON)
     training = some_training(read_split(data, "train"), data.names, scenes, args.count)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from model.boxes import iou_xyxy
 from model.cli import existing_file, existing_folder, positive, refusing
-from model.data.dataset import DataError, Labelled, read_config, read_split
+from model.data.dataset import DataError, Labelled, read_config, read_split, same_names
 from model.data.library import load_library
 from model.data.synthesize import SceneConfig, compose
 from model.detector import load_detector
@@ -144,6 +144,7 @@ def main(argv: list[str] | None = None) -> None:
         raise DataError("--image-size takes multiples of 32")
     data = read_config(args.data)
     detector = load_detector(args.weights, args.runtime, image_size=args.image_size)
+    same_names(args.data, data.names, detector.names)
     photographs = read_split(data, args.split)
     sets = {PHOTOGRAPHS: from_files(photographs)}
     if args.scenes:

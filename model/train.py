@@ -11,8 +11,11 @@ its ImageNet features, and then fine-tuned more slowly than the head. On several
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -53,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
 def plan(args: argparse.Namespace) -> list[tuple[TrainConfig, Path]]:
     """The settings and folders of the runs, mostly one; with --resume the run to go on with."""
     if args.resume:
+        if args.config or args.name:
+            raise SettingsError("--resume has settings and a name: leave out --config and --name")
         return [(updated(read_run(args.resume), changes_of(args)), args.resume)]
     configs = settings_of(args)
     if not all(config.data for config in configs):
@@ -77,15 +82,27 @@ def free_name() -> str:
     return next(name for n in count(1) if not (RUNS / (name := f"run{n}")).exists())
 
 
+@contextmanager
+def nobody_else(folder: Path) -> Iterator[None]:
+    """Hold a run's folder; SettingsError when another training does: their files would mix."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(f"{folder}: another training runs there; choose a --name") from None
+        yield
+
+
 def train(config: TrainConfig, folder: Path, place: Place) -> None:
     """Train into a folder, going on where a run stopped there; the first process writes."""
     trainer = Trainer(config, folder, place)
-    trainer.load()
-    if place.first:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_settings(folder / "args.yaml", trainer.config)
-        print(trainer, flush=True)
-    trainer.run()
+    with nobody_else(folder) if place.first else nullcontext():
+        trainer.load()
+        if place.first:
+            write_settings(folder / "args.yaml", trainer.config)
+            print(trainer, flush=True)
+        trainer.run()
     if place.first:
         weights = best_weights(folder)
         print(f"done: {weights} ({config.best} {trainer.best:.4f})")
@@ -104,7 +121,10 @@ def main(argv: list[str] | None = None) -> None:
             for config, folder in runs:
                 train(config, folder, place)
     except KeyboardInterrupt:
-        print(f"\nstopped: python -m model.train --resume {folder} goes on", file=sys.stderr)
+        again = f"python -m model.train --resume {folder} goes on"
+        if len(runs) > 1:
+            again = f"the same command with --name {folder.parent.name} goes on"
+        print(f"\nstopped: {again}", file=sys.stderr)
         raise SystemExit(130) from None
 
 

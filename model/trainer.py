@@ -67,13 +67,17 @@ class Trainer:
         torch.use_deterministic_algorithms(config.deterministic)
         torch.backends.cudnn.benchmark = not config.deterministic
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        self._read_data()
-        self._build(start(self.config, self.names, self.items))
+        pictures = self._read_data()
+        begun = start(self.config, self.names, self.items)
+        unlearnt = [*begun.anchors.ravel().tolist(), *begun.mean, *begun.std]
+        self.identity = Identity(asdict(self.config), pictures, self.place.world, unlearnt)
+        self._build(begun)
         self.progress = Progress()
         self.trunk: Trunk | None = None
         self._saved_s = monotonic()
 
-    def _read_data(self) -> None:
+    def _read_data(self) -> str:
+        """Set what is trained and validated on; returns what tells it from other data."""
         config, data = self.config, read_config(Path(self.config.data))
         self.names = data.names
         samples, val = (read_split(data, name, config.bad) for name in ("train", "val"))
@@ -91,8 +95,7 @@ class Trainer:
         self.order = Order(len(self.items), config.batch, config.seed, config.epochs, rank, world)
         scenes = config.scenes if self.place.first else ""
         self.validation = Validation(val, data.names, scenes, config.val_scenes)
-        pictures = data_hash([*samples, *val]) + folder_hash(config.scenes)
-        self.identity = Identity(asdict(config), pictures, world)
+        return data_hash([*samples, *val]) + folder_hash(config.scenes)
 
     def _build(self, begun: Start) -> None:
         config, device = self.config, self.place.device

@@ -96,7 +96,11 @@ def _arguments(kind: type, given: Any, size: int, where: str) -> dict[str, Any]:
     if not isinstance(given, dict) or not set(given) <= known:
         wrong = ", ".join(map(str, set(given) - known)) if isinstance(given, dict) else repr(given)
         raise DataError(f"{where}: does not know {wrong}; it takes {', '.join(sorted(known))}")
-    scaled = {k: int(v * size) if k in SIZES else v for k, v in given.items()}
+    try:
+        scaled = {k: int(v * size) if k in SIZES else v for k, v in given.items()}
+    except (TypeError, ValueError):
+        sizes = ", ".join(sorted(SIZES & set(given)))
+        raise DataError(f"{where}: {sizes} must be a share of the input") from None
     scaled = {k: tuple(v) if isinstance(v, list) else v for k, v in scaled.items()}
     if "transforms" in given:
         scaled["transforms"] = _build_all(given["transforms"], size, where)

@@ -63,6 +63,12 @@ def read_config(path: Path) -> DataConfig:
     return DataConfig(root, names, splits)
 
 
+def same_names(path: Path, names: Sequence[str], theirs: Sequence[str]) -> None:
+    """DataError unless a data.yaml has the classes of some weights, in the same order."""
+    if tuple(names) != tuple(theirs):
+        raise DataError(f"{path}: names {tuple(names)} differ from the weights' {tuple(theirs)}")
+
+
 def _names(raw: dict, path: Path) -> tuple[str, ...]:
     names, count = raw["names"], raw.get("nc")
     if isinstance(names, dict):
@@ -73,7 +79,10 @@ def _names(raw: dict, path: Path) -> tuple[str, ...]:
         raise DataError(f"{path}: 'names' must be a list or a mapping from ids, got {names!r}")
     if count is not None and count != len(names):
         raise DataError(f"{path}: 'nc' says {count}, but 'names' has {len(names)}")
-    return tuple(map(str, names))
+    names = tuple(map(str, names))
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise DataError(f"{path}: 'names' has {', '.join(twice)} more than once")
+    return names
 
 
 def write_config(folder: Path, names: Sequence[str], splits: Mapping[str, str]) -> Path:
@@ -96,6 +105,11 @@ def list_pictures(config: DataConfig, split: str) -> list[Path]:
         if not pictures:
             raise DataError(f"{place}: no pictures there; check 'path' and '{split}' in data.yaml")
         found |= pictures
+    labels: dict[Path, Path] = {}
+    for picture in sorted(found):
+        other = labels.setdefault(label_path(picture), picture)
+        if other != picture and label_path(picture).is_file():
+            raise DataError(f"{picture}: shares its labels with {other.name}; rename one of them")
     return sorted(found)
 
 

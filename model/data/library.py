@@ -89,9 +89,18 @@ def _backgrounds(folder: Path, split: str) -> list[np.ndarray]:
 def _manifest(folder: Path, split: str) -> set[str] | None:
     path = folder / "manifest.csv"
     if not path.exists():
+        if split == "val":
+            print(
+                f"{folder}: no manifest.csv keeps cut-outs for validation; its scenes show those "
+                "of the training",
+                file=sys.stderr,
+            )
         return None
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["file"] for row in csv.DictReader(file) if row["split"] == split}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        if not {"file", "split"} <= set(rows.fieldnames or ()):
+            raise DataError(f"{path}: needs the columns 'file' and 'split'")
+        return {row["file"] for row in rows if row["split"] == split}
 
 
 def _pictures(folder: Path) -> list[Path]:

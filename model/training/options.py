@@ -13,7 +13,7 @@ from model.loss import LOSS_PRESETS
 from model.training.settings import TrainConfig, leaves, read_settings, updated
 from model.yolov3 import NECKS
 
-_CHOICES: dict[str, Collection[str]] = {"backbone": BACKBONES, "neck": NECKS}
+_CHOICES: dict[str, Collection[str]] = {"backbone": BACKBONES, "neck": ("own", *NECKS)}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +81,8 @@ def settings_of(args: argparse.Namespace) -> list[TrainConfig]:
     """Defaults, over them the YAML of --config, over it the flags: one for each of its steps.
 
     ``steps`` in that YAML is a list of settings over the others there; a step that names no weights
-    starts from the best of the one before (its ``weights`` are then ""). Raises SettingsError.
+    itself starts from the best of the one before (its ``weights`` are then ""), the first from
+    those of the YAML or the flag. Raises SettingsError.
     """
     shared = read_settings(args.config) if args.config else {}
     steps = shared.pop("steps", [{}])
@@ -91,7 +92,8 @@ def settings_of(args: argparse.Namespace) -> list[TrainConfig]:
     for number, step in enumerate(steps):
         config = updated(TrainConfig(), {"weights": ""} if number else {})
         for layer in (shared, step, changes_of(args)):
-            config = updated(config, layer)
+            own = layer is step or not number  # what the first step starts from is no other's
+            config = updated(config, {k: v for k, v in layer.items() if own or k != "weights"})
         configs.append(config)
     return configs
 

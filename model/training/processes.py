@@ -13,6 +13,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from model.cli import SettingsError
+
 PATIENCE = timedelta(hours=2)  # the others wait while the first process validates
 
 
@@ -33,7 +35,7 @@ class Place:
         """The half precision to compute in, or None: the CPU is slower with it."""
         if amp == "none" or self.device.type != "cuda":
             return None
-        bf16 = amp == "bf16" or (amp == "auto" and torch.cuda.is_bf16_supported())
+        bf16 = amp == "bf16" or (amp == "auto" and torch.cuda.is_bf16_supported(False))
         return torch.bfloat16 if bf16 else torch.float16
 
     def shared(self, model: nn.Module) -> nn.Module:
@@ -70,6 +72,10 @@ class Place:
 
 def alone(device: str) -> Place:
     """The only process; device: "cpu", "cuda", or "auto"."""
+    if device not in ("cpu", "cuda", "auto"):
+        raise SettingsError(f"device must be cpu, cuda or auto, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("device cuda: there is no such card here; use cpu or auto")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return Place(0, 1, torch.device(device))

@@ -84,6 +84,8 @@ def _continued(config: TrainConfig, names: Sequence[str]) -> Start:
     """
     path = Path(config.weights)
     old, info = load_weights(path)
+    if config.backbone not in (TrainConfig.backbone, info.backbone):
+        raise SettingsError(f"{path}: has the trunk {info.backbone}, not {config.backbone}")
     if config.neck not in ("own", info.neck):
         return _on_trunk(old.backbone, info, config.neck, len(names))
     model = YoloV3(len(names), info.backbone, info.neck)

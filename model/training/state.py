@@ -17,6 +17,8 @@ from model.training.records import Row
 from model.training.schedule import Patience
 
 FILE = "state.pt"
+SCENE_PARTS = "cutouts", "cutouts_bonus", "backgrounds"
+SCENE_FILES = "manifest.csv", "sizes_cm.yaml"
 MAY_CHANGE = {"epochs", "patience", "workers", "save_minutes", "device"}  # when a run goes on
 
 
@@ -49,11 +51,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes a run this run: its settings, its pictures and scenes, its processes."""
+    """What makes a run this run: settings, pictures and scenes, processes, where it began.
+
+    start: numbers that the network began with and does not learn, such as its anchors.
+    """
 
     settings: dict[str, Any]
     data_hash: str
     processes: int
+    start: list[float] = field(default_factory=list)
 
     def check(self, folder: Path, begun: Identity) -> None:
         """SettingsError when a run that began otherwise cannot go on like this."""
@@ -68,6 +74,10 @@ class Identity:
             )
         if self.data_hash != begun.data_hash:
             raise SettingsError(f"{folder}: the data has changed since; start a new run")
+        if begun.start and self.start != begun.start:
+            raise SettingsError(
+                f"{folder}: the file of its weights or anchors has changed since; start a new run"
+            )
         if self.processes != begun.processes:
             raise SettingsError(
                 f"{folder}: began with {begun.processes} processes, not {self.processes}"
@@ -102,11 +112,13 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 
 
 def folder_hash(folder: str) -> str:
-    """SHA-256 over the names and sizes of a folder's files; "" for no folder."""
+    """SHA-256 over names and sizes of what scenes are made of in a folder; "" for no folder."""
     if not folder:
         return ""
     digest = hashlib.sha256()
-    for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
+    inside = (path for part in SCENE_PARTS for path in (Path(folder) / part).rglob("*"))
+    files = (Path(folder) / name for name in SCENE_FILES)
+    for path in sorted(p for p in (*inside, *files) if p.is_file()):
         digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
     return digest.hexdigest()
 

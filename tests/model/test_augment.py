@@ -119,6 +119,7 @@ def test_the_counters_white_balance_keeps_orange_and_lemon_apart():
         ("- [D4]", "expected '- Transform"),
         ("D4: {}", "expected a list"),
         ("- [", "neither a preset"),
+        ("- LongestMaxSize: {max_size: [0.8, 1]}", "max_size must be a share of the input"),
     ],
 )
 def test_a_preset_that_cannot_be_built_is_refused_by_name(tmp_path, text, reason):

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,20 @@ def test_a_mistake_gets_one_line_and_exit_status_two(main, arguments, capsys):
         main(arguments)
     assert stop.value.code == 2
     assert "error:" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["calibrate", "quantise", "scorecard", "evaluate"])
+def test_weights_are_not_changed_by_data_of_other_classes(command, weights, tmp_path, capsys):
+    text = (SAMPLE / "data.yaml").read_text()
+    (tmp_path / "data.yaml").write_text(text.replace("apple", "cherry"))
+    before = Path(weights).read_bytes()
+    with pytest.raises(SystemExit) as stop:
+        import_module(f"model.{command}").main(
+            ["--weights", weights, "--data", str(tmp_path / "data.yaml")]
+        )
+    assert stop.value.code == 2
+    assert "differ from the weights'" in capsys.readouterr().err
+    assert Path(weights).read_bytes() == before
 
 
 def test_synthesize_writes_a_set_that_can_be_read_again(tmp_path):

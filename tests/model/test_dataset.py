@@ -124,6 +124,21 @@ def test_a_split_of_which_nothing_is_left_is_refused_even_when_skipping(tmp_path
         read_split(config, "val", bad="skip")
 
 
+def test_two_pictures_that_share_their_labels_are_refused(tmp_path):
+    config = read_config(make_set(tmp_path, {"a.png": "0 0.5 0.5 0.1 0.1\n", "b.png": None}))
+    for name in ("a", "b"):  # b has no labels to share
+        (tmp_path / "images" / f"{name}.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.png: shares its labels with a\.jpg"):
+        read_split(config, "val")
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path):
+    path = make_set(tmp_path, {"a.png": ""})
+    path.write_text("names: [apple, pear, apple]\nval: images\n")
+    with pytest.raises(DataError, match="'names' has apple more than once"):
+        read_config(path)
+
+
 def test_a_box_that_reaches_outside_is_clipped_to_the_picture_and_counted(tmp_path):
     labels = parse_labels("1 0.0 0.5 0.4 1.2\n", 3, tmp_path / "a.txt")
     assert labels.boxes[0] == pytest.approx([1, 0.1, 0.5, 0.2, 1.0])

@@ -90,6 +90,9 @@ def test_a_wrong_variant_is_refused_before_anything_is_trained(tmp_path, capsys)
         ("variants: {}", "needs 'variants'"),
         ("variant: {a: {}}", "needs 'variants'"),
         ("[", "cannot be read"),
+        ("variants: {a: {}}\nseeds: 3", "'seeds' must be a list of whole numbers, got 3"),
+        ("variants: {a: {}}\nbase: [1]", "must be settings"),
+        ("variants: {a: 3}", "must be settings"),
     ],
 )
 def test_a_file_that_is_no_study_is_refused(tmp_path, capsys, text, reason):

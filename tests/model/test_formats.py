@@ -245,6 +245,27 @@ def test_a_picture_with_a_crowd_region_is_left_out(tmp_path):
     assert [marked.name for marked in foreign.pictures] == ["b.png"]
 
 
+def labelme(folder, shape):
+    """One picture with one apple, drawn from (40, 30) to (52, 30)."""
+    source = corners(folder)
+    (content,) = json.loads(source.read_text())
+    drawn = {"label": "apple", "shape_type": shape, "points": [[40, 30], [52, 30]]}
+    source.write_text(json.dumps([content | {"objects": [drawn]}]))
+    return source
+
+
+def test_a_circle_of_labelmes_is_the_box_around_it(tmp_path):
+    _, (sample,) = convert("corners", labelme(tmp_path, "circle"), tmp_path / "out")
+    expected = [40 / WIDTH, 30 / HEIGHT, 24 / WIDTH, 24 / HEIGHT]
+    np.testing.assert_allclose(sample.boxes[0, 1:], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["line", "point"])
+def test_a_shape_that_encloses_nothing_is_refused(tmp_path, shape):
+    with pytest.raises(DataError, match=f"a {shape} is no box"):
+        convert("corners", labelme(tmp_path, shape), tmp_path / "out")
+
+
 def test_labelmes_files_are_corner_json(tmp_path):
     for name in ("a", "b"):
         picture(tmp_path / f"{name}.png")
@@ -277,8 +298,20 @@ def test_two_pictures_of_one_name_are_refused(tmp_path):
     source = corners(tmp_path)
     content = json.loads(source.read_text())
     source.write_text(json.dumps(content * 2))
-    with pytest.raises(DataError, match=r"a second picture called a\.png"):
+    with pytest.raises(DataError, match="a second picture called a"):
         convert("corners", source, tmp_path / "out")
+
+
+def test_pictures_that_would_share_their_labels_are_refused_and_nothing_is_left(tmp_path):
+    source = corners(tmp_path)
+    (content,) = json.loads(source.read_text())
+    picture(tmp_path / "a.jpg")
+    source.write_text(json.dumps([content, content | {"image": "a.jpg"}]))
+    with pytest.raises(DataError, match="a second picture called a"):
+        convert("corners", source, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    source.write_text(json.dumps([content]))
+    convert("corners", source, tmp_path / "out")
 
 
 def test_a_folder_that_has_a_set_is_not_written_into(tmp_path):

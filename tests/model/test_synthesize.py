@@ -258,3 +258,15 @@ def test_a_manifest_keeps_the_splits_apart(tmp_path):
             cv2.imwrite(str(ground), np.zeros((48, 64, 3), np.uint8))
     library = load_library(tmp_path, ("apple",), "val")
     assert [c.image[0, 0, 0] for c in library.by_class[0]] == [200]
+    (tmp_path / "manifest.csv").write_text("\ufefffile,split\ncutouts/apple/train.png,val\n")
+    library = load_library(tmp_path, ("apple",), "val")  # as spreadsheets save it
+    assert [c.image[0, 0, 0] for c in library.by_class[0]] == [10]
+
+
+def test_a_manifest_without_its_columns_is_refused_and_none_is_said(tmp_path, capsys):
+    write_cutout(tmp_path / "cutouts" / "apple" / "a.png", 10)
+    load_library(tmp_path, ("apple",), "val")
+    assert "no manifest.csv keeps cut-outs for validation" in capsys.readouterr().err
+    (tmp_path / "manifest.csv").write_text("file,group\ncutouts/apple/a.png,g\n")
+    with pytest.raises(DataError, match=r"manifest\.csv: needs the columns 'file' and 'split'"):
+        load_library(tmp_path, ("apple",), "val")

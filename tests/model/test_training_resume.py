@@ -2,6 +2,7 @@ import csv
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -120,6 +121,16 @@ def test_a_run_does_not_go_on_with_other_data(finished, tmp_path):
             Trainer(config, folder / "run").load()
     finally:
         names.write_text(kept)
+
+
+def test_a_run_does_not_go_on_from_weights_with_other_anchors(finished, tmp_path):
+    config, folder = finished
+    trainer = Trainer(config, tmp_path)
+    anchors = trainer.identity.start
+    trainer.identity = replace(trainer.identity, start=[2 * anchors[0], *anchors[1:]])
+    trainer.folder = folder / "run"
+    with pytest.raises(SettingsError, match="weights or anchors has changed since"):
+        trainer.load()
 
 
 def test_a_run_does_not_go_on_with_another_number_of_processes(finished):

@@ -5,9 +5,9 @@ import yaml
 
 from model.cli import SettingsError
 from model.loss import LOSS_PRESETS, LossConfig
-from model.train import best_weights, main, parser, plan
+from model.train import best_weights, main, nobody_else, parser, plan
 from model.training.settings import TrainConfig, settled, updated, write_settings
-from tests.model.helpers import SAMPLE
+from tests.model.helpers import SAMPLE, random_weights
 
 DATA = str(SAMPLE / "data.yaml")
 
@@ -49,6 +49,23 @@ def test_a_recipe_of_several_steps_starts_each_from_the_best_of_the_one_before(t
     assert [c.weights for c in configs] == ["imagenet", str(best_weights(folders[0])), "imagenet"]
     assert [(c.image_size, c.epochs) for c in configs] == [(320, 30), (416, 3), (416, 30)]
     assert {(c.lr, c.batch) for c in configs} == {(0.01, 4)}
+
+
+def test_what_a_recipe_starts_from_is_for_its_first_step_alone(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("weights: random\nsteps: [{}, {}]")
+    for more, first in (((), "random"), (("--weights", "w.safetensors"), "w.safetensors")):
+        args = parser().parse_args(["--data", DATA, "--config", str(path), "--name", "r", *more])
+        (one, folder), (two, _) = plan(args)
+        assert (one.weights, two.weights) == (first, str(best_weights(folder)))
+
+
+def test_two_trainings_do_not_write_into_one_folder(tmp_path):
+    run, refused = tmp_path / "run", pytest.raises(SettingsError, match="another training runs")
+    with nobody_else(run), refused, nobody_else(run):
+        pass
+    with nobody_else(run):
+        pass
 
 
 @pytest.mark.parametrize("steps", ["3", "[]", "[lr]"])
@@ -120,7 +137,10 @@ def test_a_wrong_setting_is_named(changes, said):
         ["--data", DATA, "--anchors", "{two}"],
         ["--data", DATA, "--weights", "gone.safetensors"],
         ["--data", DATA, "--weights", "imagenet", "--backbone", "darknet_tiny"],
+        ["--data", DATA, "--device", "gpu"],
+        ["--data", DATA, "--weights", "{own}", "--backbone", "darknet53"],
         ["--resume", "{folder}"],
+        ["--resume", "{folder}", "--name", "other"],
     ],
 )
 def test_a_mistake_gets_one_line_and_no_folder(arguments, tmp_path, monkeypatch, capsys):
@@ -129,6 +149,7 @@ def test_a_mistake_gets_one_line_and_no_folder(arguments, tmp_path, monkeypatch,
     for name, text in files.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     places = {name: tmp_path / f"{name}.yaml" for name in files} | {"folder": tmp_path}
+    places["own"] = random_weights(tmp_path)
     with pytest.raises(SystemExit) as stop:
         main([a.format(**places) for a in arguments])
     assert stop.value.code == 2

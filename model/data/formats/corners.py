@@ -12,6 +12,7 @@ or any outline: the box is what they span. LabelMe's files are this too, under i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from model.data.formats.foreign import (
     picture_called,
 )
 
+SHAPES = {None, "rectangle", "polygon", "mask", "circle"}  # LabelMe's that enclose something
 LABELME = {
     "imagePath": "image",
     "imageWidth": "width",
@@ -90,5 +92,12 @@ def _corners(drawn: object, where: str) -> tuple[float, float, float, float]:
     ]
     if len(points) < 2:
         raise DataError(f"{where}: 'points' must be two corners or more")
+    shape = drawn.get("shape_type") if isinstance(drawn, dict) else None
+    if shape not in SHAPES:
+        raise DataError(f"{where}: a {shape} is no box; draw a rectangle, a polygon or a circle")
+    if shape == "circle":  # its centre, and a point on it
+        (x, y), rim = points[0], points[1]
+        radius = math.dist((x, y), rim)
+        return x - radius, y - radius, x + radius, y + radius
     across, down = zip(*points, strict=True)
     return min(across), min(down), max(across), max(down)

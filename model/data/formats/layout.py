@@ -7,7 +7,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model.data.dataset import DataError, decode_picture, write_config, write_labels
+from model.data.dataset import (
+    DataError,
+    decode_picture,
+    label_path,
+    write_config,
+    write_labels,
+)
 from model.data.formats.foreign import Foreign, Marked
 from model.data.labels import Labels, parse_labels
 
@@ -21,19 +27,27 @@ def write_layout(foreign: Foreign, out: Path, split: str = "train") -> Counter[s
     if (out / "data.yaml").exists():
         raise DataError(f"{out}: has a data.yaml already; choose another folder")
     written: Counter[str] = Counter()
-    for marked in tqdm(
-        foreign.pictures, total=foreign.count, unit="img", desc="convert", disable=None
-    ):
-        content = marked.read()
-        labels = _labels(marked, content, len(foreign.names))
-        folder = marked.split or split
-        path = out / "images" / folder / marked.name
-        if path.exists():
-            raise DataError(f"{marked.where}: a second picture called {marked.name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        write_labels(path, labels.boxes)
-        written[folder] += 1
+    files: list[Path] = []
+    try:
+        for marked in tqdm(
+            foreign.pictures, total=foreign.count, unit="img", desc="convert", disable=None
+        ):
+            content = marked.read()
+            labels = _labels(marked, content, len(foreign.names))
+            folder = marked.split or split
+            path = out / "images" / folder / marked.name
+            for file in (path, label_path(path)):  # a.jpg and a.png would share a label file
+                if file.exists():
+                    raise DataError(f"{marked.where}: a second picture called {path.stem}")
+            files += [path, label_path(path)]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            write_labels(path, labels.boxes)
+            written[folder] += 1
+    except BaseException:  # so that the command can be repeated once the mistake is mended
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
     if not written:
         raise DataError("there is no picture to convert")
     write_config(out, foreign.names, {name: f"images/{name}" for name in written})
