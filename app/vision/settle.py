@@ -207,8 +207,13 @@ class Settler:
         return stays and young and track.evidence > 0.0
 
     def _is_unsure(self, track: Track) -> bool:
-        """Whether a believed fruit is out of sight, being moved, or perhaps another by now."""
-        if track.confirmed and track.is_missing(self._now_s, self.config):
+        """Whether a believed fruit is out of sight, being moved, or perhaps another by now.
+
+        A new one must be seen at the very moment it enters: a hand that leaves takes along what
+        looked like a fruit on it.
+        """
+        missing = track.misses > 0 and not track.counted
+        if track.confirmed and (missing or track.is_missing(self._now_s, self.config)):
             return True
         moving_s = self._now_s - track.rested_s
         moving = not track.resting and moving_s < self.config.patience_s

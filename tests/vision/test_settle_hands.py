@@ -60,6 +60,16 @@ def test_a_fruit_under_a_hand_is_waited_for():
     assert seconds_until(seen_again, {"pear": 1}) <= 0.3
 
 
+def test_what_looked_like_a_fruit_on_a_hand_does_not_enter_as_the_hand_leaves():
+    counter = Counter().with_a_pear()
+    arm = (190, 50, 250, 180)
+    holding = counter.show(2.0, [("pear", PEAR), ("apple", LEMON)], [(PEAR, GREEN), (arm, SLEEVE)])
+    assert not any(scene.settled for scene in holding[1:])
+    after = counter.show(3.0, [("pear", PEAR)], [(PEAR, GREEN)])
+    assert all(scene.counts == {"pear": 1} for scene in after)
+    assert seconds_until(after, {"pear": 1}) <= 0.6
+
+
 def test_a_fruit_that_looks_like_the_counter_is_never_proved_absent_by_it():
     scenes = Counter().with_a_pear(drawn=()).show(4.0)
     assert seconds_until(scenes, {}) >= 2.4
