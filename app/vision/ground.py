@@ -109,8 +109,8 @@ class Ground:
 
     def _find_strange(self, there: np.ndarray, stays: np.ndarray) -> None:
         strange = self._strange & stays
-        for thing, (left, top, right, bottom) in _like_fruit(there | stays):
-            rows, columns = stays.shape
+        rows, columns = stays.shape
+        for thing, (left, top, right, bottom) in _like_fruit(there | stays) if stays.any() else ():
             if left > 0 and top > 0 and right < columns and bottom < rows:
                 strange |= thing & stays
         self._strange, self.strangers = np.zeros_like(stays), []
