@@ -10,7 +10,7 @@ from torch import nn
 from model.boxes import iou_xyxy
 from model.data.dataset import read_config, read_picture, read_split
 from model.detector import load_detector
-from model.runtimes.openvino_runtime import OpenVinoDetector, ways_to_share
+from model.runtimes.openvino_runtime import OpenVinoDetector, best_way, ways_to_share
 from model.runtimes.torch_runtime import TorchDetector
 from model.weights import save_weights
 from model.yolov3 import YoloV3
@@ -174,6 +174,22 @@ def test_a_process_hears_signals_after_its_detectors_have_gone(tmp_path):
 )
 def test_no_more_pictures_share_the_threads_than_there_are_threads(cores, at_once, ways):
     assert ways_to_share(cores, at_once) == ways
+
+
+@pytest.mark.parametrize(
+    ("spent_ms", "way"),
+    [
+        pytest.param([14.0, 7.2, 6.9], (2, 2), id="a little is enough on the same threads"),
+        pytest.param([14.0, 7.2, 7.2], (2, 1), id="nothing gained by two at once"),
+        pytest.param([14.0, 13.5, 13.5], (1, 1), id="a second thread that saves next to nothing"),
+        pytest.param(
+            [14.0, 15.0, 13.2], (2, 2), id="two at once are what the second thread is for"
+        ),
+    ],
+)
+def test_more_threads_must_pay_and_more_pictures_on_them_need_only_be_faster(spent_ms, way):
+    ways = ways_to_share(2, 2)
+    assert ways[best_way(ways, spent_ms)] == way
 
 
 def test_threads_that_ask_at_the_same_time_get_the_answers_of_one(pictures):
