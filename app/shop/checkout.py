@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -202,6 +202,7 @@ class Checkout:
             if order is not None and order.lane != self._lane:
                 raise InvalidPayment("This payment belongs to another lane: start again.")
             if order is None:
+                self._take_up()
                 self._check_payable(cart_version)
                 seen = (self._snapshot, self._catalog, self._cart)
                 draft = order_from(*seen, way, idempotency_key, self._now())
@@ -269,7 +270,7 @@ class Checkout:
         order_id, expired = order.id or 0, OrderStatus.EXPIRED
         try:
             self._finish(order_id, expired, lambda _: self._orders.end(order_id, expired, "clock"))
-        except (StoreUnavailable, IllegalTransition) as error:
+        except (StoreUnavailable, IllegalTransition, OrderNotFound) as error:
             log.warning("order_expiry_failed number=%s reason=%s", order.number, error)
 
     def catch_up(self) -> None:
@@ -279,12 +280,9 @@ class Checkout:
         """
         with self._changing():
             if self._order is not None:
-                self._follow(self._orders.get(self._order.id or 0))
-                return
-            order = self._orders.unfinished(self._lane)
-            if order is not None and order.status is OrderStatus.AWAITING_PAYMENT:
-                self._order = order
-                self._refresh()
+                with suppress(OrderNotFound):
+                    self._follow(self._stored(self._order.id or 0))
+            self._take_up()
 
     def counter_cleared(self) -> CartSnapshot:
         """End a paid sale at once, on the clerk's word that its goods are gone.
@@ -297,6 +295,24 @@ class Checkout:
                 self._release(self._order)
                 self._refresh()
             return self._snapshot
+
+    def _take_up(self) -> None:
+        """Go on with an order that the store kept though it said that it did not."""
+        order = None if self._order else self._orders.unfinished(self._lane)
+        if order is not None and order.status is OrderStatus.AWAITING_PAYMENT:
+            self._order = order
+            self._refresh()
+
+    def _stored(self, order_id: int) -> Order:
+        """Read an order; one that vanished with its database no longer holds the basket."""
+        try:
+            return self._orders.get(order_id)
+        except OrderNotFound:
+            if self._order is not None and self._order.id == order_id and not self._order.sold:
+                log.error("order_vanished number=%s", self._order.number)
+                self._order = None
+                self._refresh()
+            raise
 
     def _check_payable(self, cart_version: int) -> None:
         seen = self._snapshot
@@ -311,7 +327,7 @@ class Checkout:
     ) -> Order:
         """Let ``finish`` bring an order of this lane to ``status``, unless it is there already."""
         with self._changing():
-            order = self._orders.get(order_id)
+            order = self._stored(order_id)
             if order.lane != self._lane:
                 raise OrderNotFound(f"Lane {self._lane} has no order {order_id}.")
             if order.status is not status and not (status is OrderStatus.PAID and order.sold):

@@ -278,10 +278,6 @@ class OrderStore(Protocol):
         """Return the order made with this idempotency key, if any."""
         ...
 
-    def ping(self) -> None:
-        """Return when the store can be written, else raise StoreUnavailable."""
-        ...
-
 
 def utc_now() -> datetime:
     """The moment now, in UTC."""

@@ -52,9 +52,7 @@ def audit_orders(database: Database) -> str:
     Orders that were paid before their lane kept a journal are taken as they are. All is read as of
     one moment, also while sales go on. Raises StoreUnavailable.
     """
-    with database.reading() as session:
-        if not database.is_sqlite:  # whose transactions see one moment anyway
-            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    with database.one_moment() as session:
         told, fault = _told(session), ""
         missing = dict.fromkeys(told.payments)
         for order in _orders(session):

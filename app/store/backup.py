@@ -10,11 +10,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
 from app.errors import BackupFailed, CheckoutError
 from app.store.audit import audit_orders
-from app.store.database import Database, sqlite_file
+from app.store.database import Database, address, sqlite_file
 from app.store.dump import dump_to, dumped_rows, read_whole
 from app.store.journal import Head, Journal, Record, first_fault
 
@@ -39,9 +39,9 @@ def back_up(database_url: str, file: Path) -> Backup:
     name only when it could be read from beginning to end. Only its owner may read it: it holds the
     hashes of passwords. Raises BackupFailed, also when ``file`` is there; then nothing is left.
     """
-    url = make_url(database_url)
-    copy = _copy_sqlite if url.get_backend_name() == "sqlite" else _dump_postgresql
     with _one_line(), _new_file(file.absolute()) as draft:
+        url = address(database_url)
+        copy = _copy_sqlite if url.get_backend_name() == "sqlite" else _dump_postgresql
         return copy(url, draft)
 
 
@@ -94,13 +94,15 @@ def _copy_sqlite(url: URL, draft: Path) -> Backup:
     ):
         shop.backup(copy)  # in one step: it sees one moment, and no sale waits for a reader
         wrong = copy.execute("PRAGMA integrity_check").fetchone()[0]
-        if wrong != "ok" or copy.execute("PRAGMA foreign_key_check").fetchone():
+        if wrong == "ok" and copy.execute("PRAGMA foreign_key_check").fetchone():
+            wrong = "rows refer to others that are not there"
+        if wrong != "ok":
             raise BackupFailed(f"No backup was made, the database is damaged: {wrong}")
     return _read_sqlite(draft)
 
 
 def _read_sqlite(file: Path) -> Backup:
-    database = Database(f"sqlite:///{file}")
+    database = Database(URL.create("sqlite", database=str(file)))
     try:
         journal = Journal(database)
         fault = journal.verify()

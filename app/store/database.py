@@ -33,13 +33,13 @@ MIGRATION_LOCK = 0x66727569  # any number that only this program locks
 class Database:
     """One database by its SQLAlchemy URL; nothing is opened before the first use."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         """Prepare the engine; ``postgresql://`` means psycopg 3.
 
         Raises SettingsError on an address that is none, or without its driver.
         """
         try:
-            self._url = with_driver(make_url(url))
+            self._url = with_driver(address(url))
             self.is_sqlite = self._url.get_backend_name() == "sqlite"
             self._engine = create_engine(self._url) if self.is_sqlite else served(self._url)
         except ModuleNotFoundError as error:
@@ -47,7 +47,7 @@ class Database:
                 f"The database needs {error.name}: pip install -r requirements-postgresql.txt"
             ) from error
         except (ArgumentError, ImportError) as error:
-            raise SettingsError(f"The database address cannot be used: {error}") from error
+            raise _useless(error) from error
         # One kind of transaction takes SQLite's write lock at once, so that what it has read
         # cannot change before it writes.
         self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")
@@ -75,6 +75,13 @@ class Database:
                     f"The database is not one of this version: {error}"
                 ) from error
 
+    def expect(self) -> None:
+        """Raise StoreUnavailable when there is no such file; a server says so when it is used."""
+        if self._file and not self._file.is_file():
+            raise StoreUnavailable(
+                f"There is no database at {self._file}: see CHECKOUT_DATABASE_URL."
+            )
+
     def _create_file(self, file: Path) -> None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +94,14 @@ class Database:
     def reading(self) -> Iterator[Session]:
         """Open a session to read with; closed at the end, nothing is kept."""
         with translated(), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def one_moment(self) -> Iterator[Session]:
+        """Open a session whose reads all see the same moment, whatever is sold meanwhile."""
+        with self.reading() as session:
+            if not self.is_sqlite:  # there a transaction is like that anyway
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     @contextmanager
@@ -130,6 +145,18 @@ def translated() -> Iterator[None]:
         cause = getattr(error, "orig", None) or error
         reason = " ".join(str(cause).split())
         raise StoreUnavailable(f"The database does not answer: {reason}") from error
+
+
+def address(url: str | URL) -> URL:
+    """Read a database's address. Raises SettingsError when it is none."""
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as error:  # the latter: a port that is no number
+        raise _useless(error) from error
+
+
+def _useless(error: Exception) -> SettingsError:
+    return SettingsError(f"The database address cannot be used: {error}")
 
 
 def with_driver(url: URL) -> URL:

@@ -25,7 +25,6 @@ from app.errors import InvalidPeriod
 from app.shop.money import exponent
 from app.shop.period import Period
 from app.store.database import Database
-from app.store.reports import one_moment
 from app.store.tables import OrderLineRow, OrderRow, PaymentRow, RefundLineRow, RefundRow
 
 FETCHED_AT_ONCE = 1000
@@ -74,7 +73,7 @@ def exported(database: Database, period: Period) -> Iterator[tuple[int, Iterator
 
     Raises StoreUnavailable, also while walking.
     """
-    with one_moment(database) as session:
+    with database.one_moment() as session:
         parts = [_sold(period), _given_back(period)]
         count = sum(_count(session, part) for part in parts)
         walks = [_walk(session, part) for part in parts]

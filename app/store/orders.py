@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 COPIED = [field.name for field in fields(Order) if field.name not in ("id", "lines", "status")]
 MOVED = ("changed_at", "changed_by", "paid_at")
+LARGEST_ID = 2**63 - 1  # SQLite refuses to be asked for a larger one
 PAYMENT = [field.name for field in fields(Payment)]
 REFUND = [field.name for field in fields(Refund) if field.name != "lines"]
 
@@ -122,12 +123,12 @@ class SqlOrderStore:
             if self.find_event(payment.provider_event) is None:
                 raise
 
-    def find_event(self, provider_event: str) -> Payment | None:
-        """Return the try to pay that a provider's message told of; None when it is new."""
+    def find_event(self, provider_event: str) -> tuple[int, Payment] | None:
+        """Return the order's id and the try to pay that a provider's message told of, if known."""
         told = (PaymentRow.provider_event == provider_event, PaymentRow.provider_event != "")
         with self._database.reading() as session:
             row = session.scalar(select(PaymentRow).where(*told))
-            return _payment(row) if row else None
+            return (row.order_id, _payment(row)) if row else None
 
     def refund(self, order_id: int, request: RefundRequest, actor: str) -> Refund:
         """Give money back, whole or by line; a known idempotency key returns the first refund.
@@ -184,6 +185,14 @@ class SqlOrderStore:
         with self._database.reading() as session:
             return [_payment(row) for row in session.scalars(wanted)]
 
+    def payment(self, order_id: int) -> Payment | None:
+        """Return how an order was paid; None when it was not."""
+        confirmed = PaymentRow.outcome == "confirmed"  # at most one of an order: ux_payments_order
+        wanted = select(PaymentRow).where(PaymentRow.order_id == order_id, confirmed)
+        with self._database.reading() as session:
+            row = session.scalar(wanted)
+            return _payment(row) if row else None
+
     def refunds(self, order_id: int) -> list[Refund]:
         """List an order's refunds, oldest first."""
         with self._database.reading() as session:
@@ -223,17 +232,10 @@ class SqlOrderStore:
             row = _by_key(session, idempotency_key)
             return _order(row) if row else None
 
-    def ping(self) -> None:
-        """Return when the store can be written, else raise StoreUnavailable."""
-        self._database.ping()
-
 
 def _locked(session: Session, order_id: int) -> Order:
     """Read an order and keep everybody else from moving it until the transaction ends."""
-    row = session.get(OrderRow, order_id, with_for_update={"of": OrderRow})
-    if row is None:
-        raise OrderNotFound(f"There is no order {order_id}.")
-    return _order(row)
+    return _order(_get(session, order_id, {"of": OrderRow}))
 
 
 def _move(
@@ -258,8 +260,9 @@ def _by_key(session: Session, idempotency_key: str) -> OrderRow | None:
     return session.scalar(select(OrderRow).where(OrderRow.idempotency_key == idempotency_key))
 
 
-def _get(session: Session, order_id: int) -> OrderRow:
-    row = session.get(OrderRow, order_id)
+def _get(session: Session, order_id: int, lock: dict[str, Any] | None = None) -> OrderRow:
+    known = order_id <= LARGEST_ID
+    row = session.get(OrderRow, order_id, with_for_update=lock) if known else None
     if row is None:
         raise OrderNotFound(f"There is no order {order_id}.")
     return row

@@ -126,6 +126,8 @@ class _Row:
         written = self.formulas.cell(self.number, self.header[column])
         if value is None and written.data_type == "f":
             raise self.error(column, "the formula has no result yet: open in Excel and save once")
+        if self.values.cell(self.number, self.header[column]).data_type == "e":
+            raise self.error(column, f"the formula gives the error {value}: correct it")
         return None if _blank(value) else value
 
     def text(self, column: str) -> str:
@@ -181,8 +183,6 @@ def _price_minor(row: _Row, active: bool) -> int:
         if active:
             raise row.error("price", "the price is empty: type one, or set active to FALSE")
         return 0
-    if isinstance(value, str) and value.startswith("#"):
-        raise row.error("price", f"the formula gives the error {value}: correct it")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise row.error(
             "price", f"the price must be a number, not {value!r}: type digits only, like 3500"
@@ -258,8 +258,14 @@ class PriceWatcher:
         try:
             catalog = read_price_sheet(self._path)
         except PriceSheetError as error:
+            self._seen = not isinstance(error.__cause__, OSError)  # a locked file: soon again
+            if str(error) != str(self.problem):
+                log.warning("price_sheet_refused last_good_version=%d reason=%s", version, error)
             self.problem = error
-            log.warning("price_sheet_refused last_good_version=%d reason=%s", version, error)
+            return
+        except Exception:
+            log.exception("price_sheet_failed")
+            self.problem = PriceSheetError("this sheet cannot be used: the log says why")
             return
         self.problem = None
         self.catalog = replace(catalog, version=version + 1)

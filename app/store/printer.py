@@ -93,8 +93,9 @@ class ReceiptPrinter:
         done: Done = tell_nobody,
         send_within_s: float = SEND_WITHIN_S,
     ) -> None:
-        """dots: width of the paper, a key of ``PROFILES``. done: called in the printer's thread
-        after each try, with whether it was printed."""
+        """dots: width of the paper, a key of ``PROFILES``. done: called
+        with whether a receipt was printed: after each try in the printer's thread, and where one is
+        given up. It must neither wait nor raise."""
         self._address, self.dots, self._done = address, dots, done
         self._send_within_s = send_within_s
         self._changed = threading.Condition()
@@ -112,9 +113,12 @@ class ReceiptPrinter:
         with self._changed:
             self._forget(job)
             self._waiting.append(job)
-            if len(self._waiting) > MAX_WAITING:
-                self._unprinted.append(self._waiting.popleft())
+            given_up = self._waiting.popleft() if len(self._waiting) > MAX_WAITING else None
+            if given_up:
+                self._unprinted.append(given_up)
             self._changed.notify()
+        if given_up:
+            self._done(given_up, False)
 
     def state(self) -> PrinterState:
         """How it is now."""

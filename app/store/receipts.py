@@ -13,7 +13,7 @@ def receipt_of(orders: SqlOrderStore, order_id: int) -> Receipt:
     Raises OrderNotFound, also for an order that was not paid: there is no receipt before the money.
     """
     order = orders.get(order_id)
-    payments = [paid for paid in orders.payments(order_id) if paid.outcome == "confirmed"]
-    if not order.sold or not payments:
+    paid = orders.payment(order_id)
+    if not order.sold or paid is None:
         raise OrderNotFound(f"Order {order.number} is not paid.")
-    return Receipt(order, payments[-1], tuple(orders.refunds(order_id)))
+    return Receipt(order, paid, tuple(orders.refunds(order_id)))

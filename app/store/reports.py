@@ -8,8 +8,7 @@ as it was.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -117,18 +116,9 @@ def reports(database: Database, period: Period, currency: str) -> list[Report]:
 
     currency: what to report when none did. Raises StoreUnavailable.
     """
-    with one_moment(database) as session:
+    with database.one_moment() as session:
         moved = _currencies(session, period) or [currency]
         return [_report(session, period, each) for each in moved]
-
-
-@contextmanager
-def one_moment(database: Database) -> Iterator[Session]:
-    """Open a session whose reads all see the same moment, whatever is sold meanwhile."""
-    with database.reading() as session:
-        if not database.is_sqlite:  # there a transaction is like that anyway
-            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        yield session
 
 
 def folded(pairs: Iterable[tuple[K, Sums]], start: Mapping[K, Sums]) -> dict[K, Sums]:

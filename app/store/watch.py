@@ -70,4 +70,7 @@ class StoreWatch:
 
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_S):
-            self.look()
+            try:
+                self.look()
+            except Exception:  # a thread that dies would leave sales stopped for ever
+                log.exception("database_watch_failed")

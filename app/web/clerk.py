@@ -6,7 +6,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from app.errors import CheckoutError
+from app.errors import CheckoutError, InvalidPayment
 from app.shop.money import EXPONENTS, format_minor, likely_cash, to_major_text
 from app.shop.order import Order, OrderStatus
 from app.shop.payment import Payment, Proof
@@ -19,6 +19,7 @@ from app.web.texts import way_names
 
 clerk = Blueprint("clerk", __name__, url_prefix="/clerk")
 staff = for_roles("clerk", "owner")
+TOLD = ("qr", "portone")  # methods whose provider tells of the money
 
 
 @clerk.get("")
@@ -37,7 +38,9 @@ def confirm(order_id: int) -> Response:
         received_minor=cash(form, "received", order.currency),
         approval_number=form.get("approval_number", "").strip(),
     )
-    parts().checkout.confirm(order_id, current_user.name, proof, form.get("method"))
+    method = form.get("method") or order.method
+    parts().checkout.confirm(order_id, current_user.name, proof, method)
+    refuse_other_money(order, method, proof)
     return redirect(url_for("clerk.show", taken=order_id), 303)
 
 
@@ -83,6 +86,25 @@ def refused(error: CheckoutError) -> Response:
     return refuse(error, page)
 
 
+def refuse_other_money(order: Order, method: str, proof: Proof) -> None:
+    """Tell a clerk whose money came after another's to give it back; InvalidPayment.
+
+    Who confirms what a provider told, or was about to tell, speaks of the same money.
+    """
+    paid = parts().orders.payment(order.id or 0)
+    if paid is None or (paid.method == method and method in TOLD):
+        return
+    approval = proof.approval_number if method == "card" else ""
+    if (paid.method, paid.confirmed_by, paid.approval_number) != (
+        method,
+        current_user.name,
+        approval,
+    ):
+        raise InvalidPayment(
+            f"Order {order.number} is paid already: give this money back.", "paid_already"
+        )
+
+
 def back() -> Response:
     """To the page, by GET: reloading it sends nothing twice."""
     return redirect(url_for("clerk.show"), 303)
@@ -99,8 +121,8 @@ def taken() -> tuple[Order, Payment] | None:
     if not (order_id.isascii() and order_id.isdigit()):
         return None
     order = parts().orders.get(int(order_id[:15]))
-    paid = [one for one in parts().orders.payments(int(order_id)) if one.outcome == "confirmed"]
-    return (order, paid[0]) if paid else None
+    paid = parts().orders.payment(order.id or 0)
+    return (order, paid) if paid else None
 
 
 def ways_of(order: Order) -> list[str]:

@@ -13,7 +13,8 @@ from app.settings import Settings, use_time_zone
 from app.store.journal import Journal
 from app.store.users import ROLES, SqlUsers
 from app.web.backup_command import backup
-from app.web.journal_commands import journal, shop_database
+from app.web.command_line import shop_database
+from app.web.journal_commands import journal
 from app.web.sales_commands import sales
 
 users = AppGroup("users", help="The people who work here.")
@@ -44,7 +45,7 @@ def settings_of_command() -> Settings:
 def add_user(name: str, role: str, password_stdin: bool) -> None:
     """Make an account for NAME; the password is asked for twice."""
     password = sys.stdin.readline().rstrip("\n") if password_stdin else ask_password()
-    with shop_database() as database:
+    with shop_database(make=True) as database:
         user = SqlUsers(database).add(name, password, role)
         details = {"user": user.name, "role": user.role}
         Journal(database).record(current_app.config["LANE"], "command", "user_added", details)

@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TextIO
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from app.errors import CheckoutError
+from app.errors import InvalidInput
 from app.shop.money import format_minor
 from app.store.audit import audit_orders
 from app.store.closing import Closing, close_day
 from app.store.database import Database
 from app.store.journal import Journal
+from app.web.command_line import new_file, shop_database
 
 journal = AppGroup("journal", help="What happened, in order: check, export, close a day.")
-
-
-@contextmanager
-def shop_database() -> Iterator[Database]:
-    """The shop's database for one command; what it cannot do ends the command with exit code 2."""
-    database = Database(current_app.config["DATABASE_URL"])
-    try:
-        database.migrate()
-        yield database
-    except CheckoutError as error:
-        raise click.UsageError(str(error)) from error
-    finally:
-        database.close()
 
 
 @journal.command("verify")
@@ -55,15 +44,20 @@ def verify() -> None:
 
 @journal.command("export")
 @click.option("--lane", help="Only this lane's records.")
-@click.option("--output", type=click.File("w", encoding="utf-8"), default="-", help="To this file.")
-def export(lane: str | None, output: TextIO) -> None:
+@click.option("--output", type=click.Path(path_type=Path), help="A new file. [default: stdout]")
+def export(lane: str | None, output: Path | None) -> None:
     """Write all records as JSON lines, lane by lane in order.
 
     A record's hash is the SHA-256 of its line without "hash", in the same form.
     """
-    with shop_database() as database:
+    with shop_database() as database, ExitStack() as opened:
+        if lane is not None:
+            known_lane(database, lane)
+        file: BinaryIO = sys.stdout.buffer
+        if output is not None:
+            file = opened.enter_context(new_file(output))
         for record in Journal(database).records(lane):
-            output.write(record.exported() + "\n")
+            file.write(f"{record.exported()}\n".encode())
 
 
 @journal.command("close-day")
@@ -72,8 +66,17 @@ def export(lane: str | None, output: TextIO) -> None:
 def close(lane: str | None, by: str) -> None:
     """Sum up what a lane sold since its last closing, as a record of the journal."""
     with shop_database() as database:
-        closing = close_day(database, lane or current_app.config["LANE"], by)
+        closing = close_day(database, known_lane(database, lane), by)
     click.echo("\n".join(closing_lines(closing)))
+
+
+def known_lane(database: Database, lane: str | None) -> str:
+    """A lane that has a journal, or this server's own; InvalidInput for any other."""
+    own = current_app.config["LANE"]
+    lanes = {own, *(head.lane for head in Journal(database).heads())}
+    if lane and lane not in lanes:
+        raise InvalidInput(f"There is no lane {lane!r}: there are {', '.join(sorted(lanes))}.")
+    return lane or own
 
 
 def closing_lines(closing: Closing) -> Iterator[str]:

@@ -11,7 +11,13 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from app.errors import CheckoutError, InvalidInput, InvalidRefund, OrderNotFound
+from app.errors import (
+    CheckoutError,
+    InvalidInput,
+    InvalidRefund,
+    OrderNotFound,
+    StoreUnavailable,
+)
 from app.shop.money import format_minor
 from app.shop.order import Order, OrderStatus
 from app.shop.payment import MAX_REASON_LENGTH
@@ -64,7 +70,9 @@ def refused(error: CheckoutError) -> Response:
         return refuse(error, list_page)
     if isinstance(error, OrderNotFound):
         return refuse(error, error_page)
-    return refuse(error, lambda alert: order_page(parts().orders.get(order_id), alert))
+    # The same wish again, when nobody knows whether it was written: it never refunds twice.
+    again = request.form if isinstance(error, StoreUnavailable) else None
+    return refuse(error, lambda alert: order_page(parts().orders.get(order_id), alert, again))
 
 
 def found(words: str) -> int:
@@ -96,7 +104,7 @@ def chosen_quantities(form: Mapping[str, str]) -> dict[int, int]:
     for name in form:
         field, _dash, position = name.partition("-")
         if field == "quantity" and position.isdecimal() and form[name] not in ("", "0"):
-            chosen[int(position)] = whole(form, name)
+            chosen[whole({"position": position}, "position")] = whole(form, name)
     if not chosen:
         raise InvalidRefund("Choose how many of which fruit to refund.", "refund_choice")
     return chosen
@@ -118,25 +126,26 @@ def list_page(alert: str = "") -> str:
     )
 
 
-def order_page(order: Order, alert: str = "") -> str:
-    """Render one order; alert: one sentence shown on top."""
+def order_page(order: Order, alert: str = "", again: Mapping[str, str] | None = None) -> str:
+    """Render one order; alert: one sentence shown on top; again: a form to be sent once more."""
+    again = again or {}
     refunds, payments = (
         parts().orders.refunds(order.id or 0),
         parts().orders.payments(order.id or 0),
     )
+    paid = parts().orders.payment(order.id or 0)
     given = request.args.get("given", type=int)
     return render_template(
         "orders_one.html",
         alert=alert,
         order=order,
         payments=payments,
-        in_the_drawer=any(
-            paid.outcome == "confirmed" and paid.method in DRAWER for paid in payments
-        ),
+        in_the_drawer=paid is not None and paid.method in DRAWER,
         refunds=refunds,
         given=next((refund for refund in refunds if refund.number == given), None),
         left=quantities_left(order, refunds) if order.sold else {},
-        idempotency_key=secrets.token_urlsafe(16),
+        idempotency_key=again.get("idempotency_key") or secrets.token_urlsafe(16),
+        refunds_seen=again.get("refunds_seen") or len(refunds),
         most_reason=MAX_REASON_LENGTH,
         **words(),
     )

@@ -121,15 +121,17 @@ def refused(error: CheckoutError) -> Response:
 
 
 def ask_portone(order: Order) -> Taken | None:
-    """Take what PortOne says about an order; money that belongs to none goes back at once."""
-    portone = portone_here()
+    """Take what PortOne says about an order; money that belongs to none goes back at once.
+
+    What an earlier try could not give back, or not write down, is given back with it.
+    """
+    portone, desk = portone_here(), parts().desk
     told = portone.look(order)
-    if told is None:
-        return None
-    taken = parts().desk.take(told)
-    if taken.must_go_back:
-        portone.give_back(order, "The order could not be paid with this.")
-        parts().desk.given_back(told, told.by)
+    taken = desk.take(told) if told else None
+    for owed in desk.owed():
+        if (owed.by, owed.order_number) == ("portone", order.number):
+            portone.give_back(order, "The order could not be paid with this.")
+            desk.given_back(owed, owed.by)
     return taken
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -12,14 +11,13 @@ from flask import current_app
 from flask.cli import AppGroup
 from tqdm import tqdm
 
-from app.errors import InvalidInput
 from app.shop.catalog import Catalog
 from app.shop.money import format_minor
 from app.shop.period import Period, today
 from app.store.database import Database
 from app.store.exports import WRITERS, exported
 from app.store.reports import Report, Sums, reports
-from app.web.journal_commands import shop_database
+from app.web.command_line import new_file, shop_database
 
 sales = AppGroup("sales", help="What was sold: report some days, export them.")
 
@@ -63,16 +61,8 @@ def period_of(first: datetime | None, last: datetime | None) -> Period:
 
 def write_new(database: Database, period: Period, form: str, out: Path) -> int:
     """Write the export whole or not at all; InvalidInput for a file that cannot be made."""
-    try:
-        file = out.open("xb")
-    except FileExistsError as error:
-        raise InvalidInput(f"{out} is there already: give another --out") from error
-    except OSError as error:
-        raise InvalidInput(f"{out} cannot be written: {error.strerror}") from error
-    with ExitStack() as if_it_fails, file, exported(database, period) as (count, rows):
-        if_it_fails.callback(out.unlink)  # half an export looks like a whole one
+    with new_file(out) as file, exported(database, period) as (count, rows):
         WRITERS[form](tqdm(rows, total=count, unit="row", disable=None), file)
-        if_it_fails.pop_all()
     return count
 
 

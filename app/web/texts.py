@@ -13,6 +13,7 @@ MESSAGES = {
     "cash_missing": _l("Enter the amount of cash received, in digits."),
     "cash_short": _l("The cash received is less than the total."),
     "approval_missing": _l("Enter the approval number: 4 to 20 letters, digits or hyphens."),
+    "paid_already": _l("This order has been paid already. Give this money back."),
     "reference_used": _l("This payment has already paid another order."),
     "provider_unavailable": _l("The payment service does not answer. Please try again."),
     "busy": _l("That was too fast. Please wait a moment."),

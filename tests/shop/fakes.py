@@ -42,7 +42,7 @@ class MemoryOrders:
         self.refunds: dict[int, list[Refund]] = {}
         self.broken = False
 
-    def ping(self) -> None:
+    def _answer(self) -> None:
         if self.broken:
             raise StoreUnavailable("The database does not answer.")
 
@@ -82,13 +82,13 @@ class MemoryOrders:
         self.orders[order_id] = replace(self.get(order_id), released_at=datetime.now(UTC))
 
     def get(self, order_id: int) -> Order:
-        self.ping()
+        self._answer()
         if order_id not in self.orders:
             raise OrderNotFound(f"There is no order {order_id}.")
         return self.orders[order_id]
 
     def unfinished(self, lane: str) -> Order | None:
-        self.ping()
+        self._answer()
         newest = [order for order in self.orders.values() if order.lane == lane][-1:]
         waiting = OrderStatus.AWAITING_PAYMENT
         for order in newest:
@@ -97,11 +97,11 @@ class MemoryOrders:
         return None
 
     def awaiting(self) -> list[Order]:
-        self.ping()
+        self._answer()
         waiting = OrderStatus.AWAITING_PAYMENT
         return [order for order in self.orders.values() if order.status is waiting]
 
     def find_by_key(self, idempotency_key: str) -> Order | None:
-        self.ping()
+        self._answer()
         orders = self.orders.values()
         return next((o for o in orders if o.idempotency_key == idempotency_key), None)

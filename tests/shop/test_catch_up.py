@@ -1,11 +1,14 @@
 """After the store failed the checkout follows it: what it did may be done, its answer lost."""
 
+from contextlib import suppress
+from datetime import timedelta
+
 import pytest
 
-from app.errors import StoreUnavailable
+from app.errors import CartFrozen, OrderNotFound, StoreUnavailable
 from app.shop.checkout import Checkout
 from app.shop.order import Order, OrderStatus
-from app.shop.payment import Payment
+from app.shop.payment import ByTransfer, Payment, methods_by_name
 from tests.shop.fakes import CATALOG, MemoryOrders
 
 
@@ -99,3 +102,46 @@ def test_a_store_that_still_fails_says_so(checkout, orders):
     with pytest.raises(StoreUnavailable):
         checkout.catch_up()
     assert checkout.snapshot().status == "awaiting_payment"
+
+
+def test_a_second_wish_to_pay_finds_the_order_whose_answer_got_lost(checkout, orders):
+    orders.mute = True
+    with pytest.raises(StoreUnavailable):
+        pay(checkout)
+    orders.mute = False
+
+    with pytest.raises(CartFrozen):
+        checkout.pay(checkout.snapshot().version, "clerk", "another wish")
+    assert len(orders.orders) == 1
+    assert checkout.current_order().idempotency_key == "wish"
+    assert checkout.snapshot().status == "awaiting_payment"
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda checkout, _: checkout.catch_up(),
+        lambda checkout, _: checkout.expire(),
+        lambda checkout, order: checkout.cancel(order.id),
+        lambda checkout, order: checkout.confirm(order.id, "kim"),
+    ],
+)
+def test_an_order_that_vanished_with_its_database_frees_the_basket(orders, look):
+    methods = methods_by_name(ByTransfer("qr", timedelta(minutes=-1)))
+    checkout = Checkout("1", CATALOG, orders, methods=methods)
+    checkout.add_item("pear", 2)
+    order = checkout.pay(checkout.snapshot().version, "qr", "wish")
+    orders.orders.clear()  # an older backup was put in the file's place
+
+    with suppress(OrderNotFound):
+        look(checkout, order)
+    assert (checkout.snapshot().status, checkout.current_order()) == ("open", None)
+    assert checkout.snapshot().quantity("manual:pear") == 2
+
+
+def test_a_paid_order_that_vanished_is_shown_until_its_goods_have_left(checkout, orders):
+    order = pay(checkout)
+    checkout.confirm(order.id, "kim")
+    orders.orders.clear()
+    checkout.catch_up()
+    assert checkout.snapshot().status == "paid"

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,28 @@ def test_only_its_owner_may_read_a_backup_and_nothing_lies_beside_it(orders, dat
     back_up(database_url, file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("name", ["why?.backup", "shop #1 50%20.backup"])
+def test_a_backup_may_have_any_name(orders, database_url, tmp_path, name):
+    back_up(database_url, tmp_path / name)
+    assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_database_whose_rows_refer_to_nothing_gives_no_backup(sqlite_url, file):
+    database = Database(sqlite_url)
+    database.migrate()
+    database.close()
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as raw:
+        raw.execute("INSERT INTO miscounts VALUES (7, 'pear', 1, 2)")
+        raw.commit()
+    with pytest.raises(BackupFailed, match="rows refer to others that are not there"):
+        back_up(sqlite_url, file)
+
+
+def test_an_address_that_is_none_gives_no_backup(file):
+    with pytest.raises(BackupFailed, match="address cannot be used"):
+        back_up("postgresql://shop@localhost:54x2/shop", file)
 
 
 def test_a_backup_never_replaces_a_file(orders, database_url, file):

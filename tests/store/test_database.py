@@ -115,7 +115,9 @@ def test_a_folder_that_cannot_be_made_is_named_in_one_line(tmp_path):
         database.migrate()
 
 
-@pytest.mark.parametrize("address", ["", "nonsense", "nosuchdatabase://x"])
+@pytest.mark.parametrize(
+    "address", ["", "nonsense", "nosuchdatabase://x", "postgresql://shop@localhost:54x2/shop"]
+)
 def test_an_address_that_is_none_is_a_setting_s_mistake(address):
     with pytest.raises(SettingsError):
         Database(address)

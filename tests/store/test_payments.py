@@ -58,8 +58,8 @@ def test_a_message_that_brought_money_is_found_again(orders):
     order = waiting(orders)
     orders.confirm(order.id, told(order, "evt-1", "tx-1"))
 
-    found = orders.find_event("evt-1")
-    assert (found.outcome, found.provider_reference) == ("confirmed", "tx-1")
+    order_id, found = orders.find_event("evt-1")
+    assert (order_id, found.outcome, found.provider_reference) == (order.id, "confirmed", "tx-1")
     assert orders.find_event("evt-2") is None
     assert orders.find_event("") is None
 

@@ -75,7 +75,7 @@ def test_money_that_fits_pays_the_order(shop):
 
     taken = shop.desk.take(told(order))
 
-    assert (taken.verdict, taken.repeated, taken.must_go_back) == ("paid", False, False)
+    assert (taken.verdict, taken.repeated) == ("paid", False)
     assert taken.order.status is OrderStatus.PAID
     assert shop.checkout.snapshot().status == "paid"
     [payment] = shop.orders.payments(order.id)
@@ -114,7 +114,7 @@ def test_another_amount_or_currency_pays_nothing_and_is_kept(shop, changes):
 
     taken = shop.desk.take(told(order, **changes))
 
-    assert (taken.verdict, taken.must_go_back) == ("differs", True)
+    assert taken.verdict == "differs"
     assert shop.orders.get(order.id).status is OrderStatus.AWAITING_PAYMENT
     [(outcome, reason)] = shop.tries(order)
     assert outcome == "failed"
@@ -129,7 +129,7 @@ def test_no_money_is_noted_and_the_order_goes_on_waiting(shop):
 
     taken = shop.desk.take(told(order, paid=False, reason="no credit"))
 
-    assert (taken.verdict, taken.must_go_back) == ("noted", False)
+    assert taken.verdict == "noted"
     assert shop.tries(order) == [("failed", "no credit")]
     assert shop.desk.take(told(order, paid=False)).repeated
     assert shop.desk.take(told(order, "evt-2")).verdict == "paid"
@@ -141,7 +141,7 @@ def test_money_after_the_time_is_over_is_kept_with_the_order(database):
 
     taken = shop.desk.take(told(order))
 
-    assert (taken.verdict, taken.must_go_back) == ("late", True)
+    assert taken.verdict == "late"
     assert shop.tries(order) == [
         ("failed", "The order could no longer be paid. Give the money back.")
     ]
@@ -155,7 +155,7 @@ def test_money_for_a_cancelled_order_is_kept_with_it(shop):
     taken = shop.desk.take(told(order))
 
     assert (taken.verdict, taken.order.status) == ("late", OrderStatus.CANCELLED)
-    assert shop.desk.take(told(order)).must_go_back
+    assert shop.desk.take(told(order)).verdict == "late"
 
 
 def test_an_order_paid_in_cash_meanwhile_is_not_paid_twice(shop):
@@ -164,7 +164,7 @@ def test_an_order_paid_in_cash_meanwhile_is_not_paid_twice(shop):
 
     taken = shop.desk.take(told(order))
 
-    assert (taken.verdict, taken.must_go_back) == ("late", True)
+    assert taken.verdict == "late"
     assert shop.tries(order)[-1] == (
         "failed",
         "The order had been paid otherwise. Give the money back.",
@@ -202,9 +202,70 @@ def test_a_clerk_who_saw_the_payment_first_and_its_message_agree(shop):
 
     taken = shop.desk.take(told(order))
 
-    assert (taken.verdict, taken.must_go_back) == ("paid", False)
+    assert taken.verdict == "paid"
     assert shop.tries(order) == [("confirmed", "")]
-    assert shop.notes == [("bank", "payment_told_again")]
+    assert shop.events()[-1] == ("bank", "payment_told_again")
+    assert shop.new_desk().take(told(order)).verdict == "paid"
+    assert len(shop.events()) == 3
+
+
+def test_a_second_payment_after_a_clerks_word_must_go_back(shop):
+    order = shop.wait()
+    shop.checkout.confirm(order.id, "kim")
+    shop.desk.take(told(order, "evt-1"))
+
+    second = told(order, "evt-2")
+    assert shop.new_desk().take(second).verdict == "late"
+    assert shop.new_desk().owed() == [second]
+
+
+@pytest.mark.parametrize("clerk_first", [False, True])
+def test_one_payment_told_under_two_numbers_is_one_payment(shop, clerk_first):
+    order = shop.wait()
+    if clerk_first:
+        shop.checkout.confirm(order.id, "kim")
+
+    assert shop.desk.take(told(order, "evt-1", reference="tx")).verdict == "paid"
+    assert shop.desk.take(told(order, "evt-2", reference="tx")).verdict == "paid"
+    assert shop.desk.owed() == []
+
+
+def test_payments_without_a_number_of_their_own_are_told_apart_by_their_messages(shop):
+    order = shop.wait()
+    assert shop.desk.take(told(order, "evt-1", reference="")).verdict == "paid"
+    assert shop.desk.take(told(order, "evt-2", reference="")).verdict == "late"
+
+
+def test_a_message_that_comes_again_is_answered_as_before(shop):
+    order = shop.wait()
+    messages = [
+        told(order, "evt-1", paid=False),
+        told(order, "evt-2", amount_minor=1),
+        told(order, "evt-3"),
+        told(order, "evt-4"),
+    ]
+    before = [shop.desk.take(message).verdict for message in messages]
+    assert before == ["noted", "differs", "paid", "late"]
+
+    again = [shop.desk.take(message) for message in messages]
+    assert [taken.verdict for taken in again] == before
+    assert all(taken.repeated for taken in again)
+
+
+def test_money_told_under_the_number_of_another_message_must_go_back(shop):
+    first = shop.wait("a")
+    shop.desk.take(told(first, "evt-1", paid=False))
+    after_all = told(first, "evt-1")
+    assert shop.desk.take(after_all).verdict == "late"
+    assert shop.desk.owed() == [after_all]
+
+    shop.desk.take(told(first, "evt-2"))
+    shop.checkout.counter_cleared()
+    stray = told(shop.wait("b"), "evt-2")
+    assert [shop.desk.take(stray).verdict for _ in range(2)] == ["late", "late"]
+    assert shop.desk.owed() == [after_all, stray]
+    assert shop.desk.take(told(first, "evt-2")).verdict == "paid"
+    assert shop.sound()
 
 
 def test_one_payment_does_not_pay_two_orders(shop):
@@ -230,7 +291,8 @@ def test_money_for_no_order_is_in_the_journal(shop):
 def test_another_lanes_order_is_not_ours(shop):
     order = shop.wait()
     with pytest.raises(OrderNotFound):
-        shop.new_desk("2").take(told(order))
+        (other := shop.new_desk("2")).take(told(order))
+    assert other.owed() == []
     assert shop.orders.get(order.id).status is OrderStatus.AWAITING_PAYMENT
 
 

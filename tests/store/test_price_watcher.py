@@ -59,6 +59,33 @@ def test_a_sheet_that_did_not_change_is_not_read_again(path, got, watcher):
     assert len(got) == 1
 
 
+def test_a_sheet_that_was_locked_is_read_when_it_is_free(path, got, watcher, monkeypatch, caplog):
+    save(path, APPLE)
+    with monkeypatch.context() as locked:
+        locked.setattr(Path, "read_bytes", lambda _: unreadable())
+        watcher.check()
+        watcher.check()
+        assert "cannot be read" in str(watcher.problem)
+        assert len(caplog.records) == 1  # once, not with every look
+    watcher.check()
+    assert (len(got), watcher.problem) == (1, None)
+
+
+def unreadable() -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_sheet_that_nobody_foresaw_is_a_problem_too(path, got, watcher, monkeypatch):
+    save(path, APPLE)
+    watcher.check()
+    save(path, apple_with("price", 1700))
+    with monkeypatch.context() as broken:
+        broken.setattr("app.store.prices_xlsx.read_price_sheet", lambda _: 1 // 0)
+        watcher.check()
+    assert "the log says why" in str(watcher.problem)
+    assert [catalog.get("apple").price_minor for catalog in got] == [1500]
+
+
 def test_a_file_put_in_its_place_is_seen_even_with_the_same_time_and_size(path, got, watcher):
     save(path, APPLE)
     watcher.check()

@@ -160,7 +160,7 @@ def test_an_order_is_missed_once_however_often_it_was_tried(running: Make, tries
 
 
 def test_too_many_waiting_receipts_push_out_the_oldest_and_say_so(
-    running: Make, tmp_path: Path
+    running: Make, tries: Tries, tmp_path: Path
 ) -> None:
     painting, go_on = threading.Event(), threading.Event()
 
@@ -179,6 +179,7 @@ def test_too_many_waiting_receipts_push_out_the_oldest_and_say_so(
 
     assert state.waiting == MAX_WAITING
     assert [one.order_id for one in state.unprinted] == [2, 3]
+    assert tries.list[:2] == [(2, False), (3, False)]
     wait_until(lambda: printer.state().waiting == 0)
 
 

@@ -13,6 +13,7 @@ from app.store.journal import Journal
 from app.store.orders import SqlOrderStore
 from app.store.watch import StoreWatch
 from tests.store.selling import draft, sell
+from tests.web.server import wait_until
 
 HIDE, SHOW = "ALTER TABLE journal RENAME TO gone", "ALTER TABLE gone RENAME TO journal"
 
@@ -114,3 +115,20 @@ def test_the_trouble_goes_on_when_what_follows_fails_too(database):
 
 def test_a_watch_that_never_started_can_be_stopped(watch):
     watch.stop()
+
+
+def test_an_error_that_nobody_foresaw_does_not_end_the_watching(database, monkeypatch):
+    tries: list[int] = []
+
+    def back() -> None:
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("app.store.watch.EVERY_S", 0.01)
+    database.trouble = "The database does not answer."
+    watch = StoreWatch(database, "1", back)
+    watch.start()
+    wait_until(lambda: not database.trouble)
+    watch.stop()
+    assert len(tries) == 3

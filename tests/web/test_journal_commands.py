@@ -121,5 +121,35 @@ def test_a_database_that_cannot_be_opened_is_one_line_and_exit_code_2(tmp_path: 
     app = create_app(Settings(database_url=url, secret_key="k" * 16))
     done = journal(app, "verify")
     assert done.exit_code == 2
-    assert "folder cannot be made" in done.output
+    assert "There is no database at" in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_lane_that_is_not_there_is_refused_and_nothing_written(app, database):
+    sell(SqlOrderStore(database), "a", "1")
+    for command in ("close-day", "export"):
+        done = journal(app, command, "--lane", "tpyo")
+        assert done.exit_code == 2
+        assert "There is no lane 'tpyo': there are 1." in done.output
+    assert len(journal(app, "export").output.splitlines()) == 2
+
+
+def test_an_export_never_writes_over_a_file(app, tmp_path: Path):
+    file = tmp_path / "journal.jsonl"
+    file.write_text("kept")
+    done = journal(app, "export", "--output", str(file))
+    assert (done.exit_code, file.read_text()) == (2, "kept")
+    assert "is there already" in done.output
+
+
+def test_half_an_export_does_not_stay(app, database, tmp_path: Path, monkeypatch):
+    sell(SqlOrderStore(database), "a", "1")
+    monkeypatch.setattr("app.store.journal.Record.exported", lambda _: disk_full())
+    file = tmp_path / "journal.jsonl"
+    done = journal(app, "export", "--output", str(file))
+    assert (done.exit_code, file.exists()) == (2, False)
+    assert "cannot be written: No space left on device" in done.output
+
+
+def disk_full() -> None:
+    raise OSError(28, "No space left on device")

@@ -7,12 +7,13 @@ the journal alone. A message that comes again changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from app.errors import IllegalTransition, InvalidPayment, OrderNotFound
 from app.shop.checkout import Checkout
+from app.shop.listeners import Note
 from app.shop.order import Order
 from app.shop.payment import Payment, Proof, failed
 from app.store.journal import Journal
@@ -20,8 +21,8 @@ from app.store.orders import SqlOrderStore
 from app.store.payments.owed import OwedMoney, Told
 
 log = logging.getLogger("checkout.payments")
-Note = Callable[[str, str, Mapping[str, object]], None]
 
+Verdict = Literal["paid", "noted", "differs", "late"]
 GIVE_BACK = "Give the money back."
 
 
@@ -35,13 +36,8 @@ class Taken:
     """
 
     order: Order
-    verdict: Literal["paid", "noted", "differs", "late"]
+    verdict: Verdict
     repeated: bool = False
-
-    @property
-    def must_go_back(self) -> bool:
-        """Whether money came that belongs to no order."""
-        return self.verdict in ("differs", "late")
 
 
 class PaymentDesk:
@@ -84,11 +80,11 @@ class PaymentDesk:
         order = self._order(told)
         known = self._orders.find_event(told.event)
         if known is not None:
-            return Taken(order, _verdict_of(known, told), repeated=True)
+            return self._again(order, told, *known)
         if not told.paid:
             self._keep(order, told, told.reason)
             return Taken(order, "noted")
-        if (told.amount_minor, told.currency) != (order.total_minor, order.currency):
+        if _differs(told, order):
             came = f"{told.amount_minor} {told.currency}"
             self._keep(order, told, f"{came} is not the total. {GIVE_BACK}")
             return Taken(order, "differs")
@@ -96,11 +92,25 @@ class PaymentDesk:
 
     def _order(self, told: Told) -> Order:
         order = self._orders.find(told.order_number)
-        if order is None or order.lane != self._lane:
+        if order is None:
             self._owe(told)
+        if order is None or order.lane != self._lane:  # another lane's desk is the one to take it
             self._note(told.by, "payment_unclaimed", {**told.details(), "paid": told.paid})
             raise OrderNotFound(f"Lane {self._lane} has no order {told.order_number}.")
         return order
+
+    def _again(self, order: Order, told: Told, order_id: int, known: Payment) -> Taken:
+        """Answer as before, unless the provider used one number for two messages."""
+        before: Verdict = "differs" if _differs(told, order) else "late"
+        if known.outcome == "confirmed":
+            before = "paid"
+        elif not self._owed.knows(told.event):
+            before = "noted"
+        same = (order.id, told.amount_minor, told.paid)
+        if not told.paid or same == (order_id, known.amount_minor, before != "noted"):
+            return Taken(order, before, repeated=True)
+        self._keep(order, told, f"Message {told.event} had said something else. {GIVE_BACK}")
+        return Taken(order, "late")
 
     def _confirm(self, order: Order, told: Told) -> Taken:
         proof = Proof(provider_reference=told.reference, provider_event=told.event)
@@ -121,24 +131,15 @@ class PaymentDesk:
         """Whether this is the money that the order was paid with.
 
         A clerk who saw the payment in the provider's app may have been faster than its message:
-        then the same method was confirmed without the provider's number.
+        then the same method was confirmed without the provider's numbers.
         """
-        [paid] = [one for one in self._orders.payments(order.id or 0) if one.outcome == "confirmed"]
-        if paid.provider_event:
-            return paid.provider_event == told.event
-        if paid.method != told.method or paid.provider_reference not in ("", told.reference):
+        paid = self._orders.payment(order.id or 0)
+        if paid is None or paid.method != told.method:
             return False
-        self._keep_agreement(order, told, paid)
-        return True
-
-    def _keep_agreement(self, order: Order, told: Told, paid: Payment) -> None:
-        details = {
-            "order": order.number,
-            "confirmed_by": paid.confirmed_by,
-            "provider_reference": told.reference,
-            "provider_event": told.event,
-        }
-        self._note(told.by, "payment_told_again", details)
+        if not paid.provider_event and not paid.provider_reference:
+            return self._owed.is_confirmed(told)
+        same_number = told.reference != "" and told.reference == paid.provider_reference
+        return same_number or told.event == paid.provider_event
 
     def _keep(self, order: Order, told: Told, reason: str) -> None:
         log.warning("payment_not_taken number=%s reason=%r", order.number, reason)
@@ -155,7 +156,5 @@ class PaymentDesk:
             listener()
 
 
-def _verdict_of(known: Payment, told: Told) -> Literal["paid", "noted", "late"]:
-    if known.outcome == "confirmed":
-        return "paid"
-    return "late" if told.paid else "noted"
+def _differs(told: Told, order: Order) -> bool:
+    return (told.amount_minor, told.currency) != (order.total_minor, order.currency)

@@ -1,4 +1,7 @@
-"""Money that a provider took and no order could: it must go back, and no restart forgets it."""
+"""What providers said that no payment of an order holds: above all money that must go back.
+
+It is kept in the journal, so that no restart forgets it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from app.store.journal import Journal, Record
 
 OWED, GIVEN_BACK = "payment_owed", "payment_given_back"
+TOLD_AGAIN = "payment_told_again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +56,25 @@ class OwedMoney:
         self._lock = threading.Lock()
         self._owed: dict[str, Told] = {}
         self._settled: set[str] = set()
-        for record in journal.records(lane, (OWED, GIVEN_BACK)):
+        self._confirmed: dict[str, Told] = {}  # by the order's number
+        for record in journal.records(lane, (OWED, GIVEN_BACK, TOLD_AGAIN)):
             told = _told(record)
             if record.event == OWED:
                 self._owed[told.event] = told
-            else:
+            elif record.event == GIVEN_BACK:
                 self._settle(told)
+            else:
+                self._confirmed.setdefault(told.order_number, told)
 
     def all(self) -> list[Told]:
         """List what is owed, oldest first."""
         with self._lock:
             return list(self._owed.values())
+
+    def knows(self, event: str) -> bool:
+        """Say whether a message's money is owed, or went back."""
+        with self._lock:
+            return event in self._owed or event in self._settled
 
     def add(self, told: Told) -> bool:
         """Write down that this money must go back; whether that is new. StoreUnavailable."""
@@ -82,6 +94,20 @@ class OwedMoney:
             self._settle(told)
             return True
 
+    def is_confirmed(self, told: Told) -> bool:
+        """Say whether this is the money that a clerk confirmed before its message came.
+
+        The first message about the order is, and is written down; another is when it is about the
+        same payment. Raises StoreUnavailable.
+        """
+        with self._lock:
+            first = self._confirmed.get(told.order_number)
+            if first is None:
+                self._journal.record(self._lane, told.by, TOLD_AGAIN, told.details())
+                self._confirmed[told.order_number] = first = told
+            same_number = told.reference != "" and told.reference == first.reference
+            return same_number or told.event == first.event
+
     def _settle(self, told: Told) -> None:
         self._owed.pop(told.event, None)
         self._settled.add(told.event)
@@ -92,8 +118,8 @@ def _told(record: Record) -> Told:
     return Told(
         event=details["provider_event"],
         order_number=details["order"],
-        amount_minor=details["amount_minor"],
-        currency=details["currency"],
+        amount_minor=details.get("amount_minor", 0),  # TOLD_AGAIN once did without it
+        currency=details.get("currency", ""),
         paid=True,
         method=details.get("method", ""),  # records of version 0.2.0 lack it
         by=record.actor,
