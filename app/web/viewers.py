@@ -96,12 +96,6 @@ class Viewers:
             viewer.tokens -= 1.0
             return True
 
-    def language_of(self, sid: str) -> str | None:
-        """The language a browser reads; None when it is gone."""
-        with self._lock:
-            viewer = self._viewers.get(sid)
-            return viewer.language if viewer else None
-
     def languages(self) -> dict[str, list[str]]:
         """Session ids by language, of those connected now."""
         with self._lock:
