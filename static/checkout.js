@@ -51,11 +51,16 @@ function showCart(cart) {
   showQuestions(cart.unsure);
   byId("empty").hidden = cart.lines.length > 0;
   if (!cart.lines.length) byId("expired").hidden = true; // the next customer begins afresh
+  const moved = page.dataset.status !== cart.status;
   page.dataset.status = cart.status;
   for (const id of ["shopping", "total-row", "pay-form"]) byId(id).hidden = cart.status !== "open";
   byId("waiting").hidden = cart.status !== "awaiting_payment";
   byId("paid").hidden = cart.status !== "paid";
   if (cart.status !== "open") byId("adder").hidePopover?.();
+  if (moved && !document.activeElement.checkVisibility?.()) { // what had the focus is gone
+    const now = { open: "shopping", awaiting_payment: "waiting", paid: "paid" }[cart.status];
+    byId(now).focus({ preventScroll: true });
+  }
   tell(cart.summary_text);
 }
 
@@ -128,8 +133,8 @@ function showOrder(order) {
     place.textContent = order[place.dataset.order] ?? "";
   }
   for (const place of document.querySelectorAll("[data-order-value]")) place.value = order.id ?? "";
+  if (order.status !== "awaiting_payment") payKey = null; // it is answered, however late
   if (order.status === "paid") {
-    payKey = null;
     for (const way of document.querySelectorAll(".way input")) way.checked = way.defaultChecked;
   }
   showHowToPay(order);
@@ -208,10 +213,22 @@ function newKey() {
 function submitted(event) {
   const form = event.target;
   const ask = asks[form.dataset.event];
-  if (!ask || !socket.connected) return; // the form goes its own way
   event.preventDefault();
+  if (!ask || !socket.connected) return send(form, event.submitter);
   const [name, data] = ask(form, event.submitter);
   socket.timeout(5000).emit(name, data, (late, answer) => answered(name, late, answer, event.submitter));
+}
+
+async function send(form, button) { // not by leaving the page: a kiosk has no way back to it
+  try {
+    const body = new FormData(form, button);
+    const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(5000) });
+    if (answer.ok) return location.assign(answer.url);
+    const refusal = new DOMParser().parseFromString(await answer.text(), "text/html");
+    alertUser(refusal.querySelector("[role=alert]")?.textContent || texts.not_sent);
+  } catch {
+    alertUser(texts.not_sent);
+  }
 }
 
 function answered(name, late, answer, button) {
@@ -225,9 +242,16 @@ function answered(name, late, answer, button) {
   }
   if (name === "name_fruit" && button.dataset.name) tell(texts.named.replace("{name}", button.dataset.name));
   if (name === "more_time") tell(texts.extended);
-  if (name === "call_staff") {
-    byId("called").hidden = false;
-    tell(texts.called);
+  if (name === "call_staff") tell(texts.called);
+}
+
+// Pages stay open for days: what can be added, and for how much, is asked for when it is looked at.
+async function refreshProduce() {
+  try {
+    const answer = await fetch(byId("produce").dataset.source);
+    if (answer.ok) byId("produce").innerHTML = await answer.text();
+  } catch {
+    // the connection is away, which the page says already
   }
 }
 
@@ -237,6 +261,8 @@ function startCustomer() {
   socket.on("lane", showLane);
   socket.on("order", showOrder);
   socket.on("problem", showProblem);
+  socket.on("staff_call", (call) => { byId("called").hidden = !call.open; });
+  byId("adder").addEventListener("beforetoggle", (event) => { if (event.newState === "open") refreshProduce(); });
   if (byId("left").dataset.leftS) countDown(Number(byId("left").dataset.leftS));
   socket.on("connect", () => offline(false));
   socket.on("disconnect", () => offline(true));
@@ -267,6 +293,7 @@ async function refresh() {
     const answer = await fetch(orders.dataset.source, { redirect: "manual" });
     if (answer.type === "opaqueredirect") return location.reload(); // signed out meanwhile
     if (answer.ok) replaceOrders(orders, await answer.text());
+    else again = true;
   } catch {
     again = true; // the connection is away; it is tried again below
   } finally {
@@ -298,7 +325,9 @@ function placeOf(element) { // how to find the same field or button in a newer c
 }
 
 function startClerk() {
-  for (const event of ["connect", "order", "staff_call"]) socket.on(event, refresh);
+  let camera = null;
+  for (const event of ["connect", "order", "staff_call", "problem"]) socket.on(event, refresh);
+  socket.on("lane", (lane) => { if (camera !== (camera = lane.camera)) refresh(); });
   const alert = byId("alert"); // what the server said about a form stays until the page is left
   socket.on("connect", () => { if (alert.textContent === texts.no_connection) alert.textContent = ""; });
   socket.on("disconnect", () => { alert.textContent = texts.no_connection; });

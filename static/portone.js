@@ -27,5 +27,4 @@ async function pay() {
 
 document.getElementById("open").addEventListener("click", pay);
 setTimeout(() => location.assign("/"), (Number(order.leftS) + 2) * 1000); // the next customer's screen
-if (new URLSearchParams(location.search).has("paymentId")) check(); // come back from a redirect
-else pay();
+pay();

@@ -215,6 +215,22 @@ class SqlOrderStore:
             rows = session.scalars(select(OrderRow).where(waiting).order_by(OrderRow.id))
             return [_order(row) for row in rows]
 
+    def unpaid(self, lane: str, method: str, ended_since: datetime) -> list[Order]:
+        """List a lane's orders to be paid in one way that wait, or ended unpaid since then (UTC).
+
+        Oldest first.
+        """
+        waits = OrderRow.status == OrderStatus.AWAITING_PAYMENT.value
+        ended = OrderRow.status.in_((OrderStatus.CANCELLED.value, OrderStatus.EXPIRED.value))
+        wanted = select(OrderRow).where(
+            OrderRow.lane == lane,
+            OrderRow.method == method,
+            OrderRow.day >= (ended_since - timedelta(days=1)).astimezone().date(),
+            waits | (ended & (OrderRow.changed_at >= ended_since)),
+        )
+        with self._database.reading() as session:
+            return [_order(row) for row in session.scalars(wanted.order_by(OrderRow.id))]
+
     def of_day(self, day: date, before_id: int | None, most: int) -> list[Order]:
         """List the newest orders begun on a day of the shop's calendar, of all lanes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -11,6 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from app.errors import InvalidUser
 from app.store.tables import UserRow
@@ -27,11 +29,15 @@ hasher = PasswordHasher()  # argon2id, parameters of RFC 9106's second recommend
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who may sign in; role "clerk" or "owner"."""
+    """A person who may sign in; role "clerk" or "owner".
+
+    stamp: another one after each change of the password, of no use to guess it by.
+    """
 
     id: int
     name: str
     role: str
+    stamp: str
 
 
 class SqlUsers:
@@ -43,7 +49,8 @@ class SqlUsers:
     def add(self, name: str, password: str, role: str) -> User:
         """Create an account. Raises InvalidUser on a bad or taken name, password or role."""
         name = name.strip()
-        _check(name, password, role)
+        _check(name, role)
+        _check_password(password)
         row = UserRow(
             name=name,
             password_hash=hasher.hash(password),
@@ -57,6 +64,27 @@ class SqlUsers:
                 return _user(row)
         except IntegrityError as error:
             raise InvalidUser(f"There is already a user {name}: choose another name.") from error
+
+    def change_password(self, name: str, password: str) -> User:
+        """Give a user another password, which ends all sessions. Raises InvalidUser."""
+        _check_password(password)
+        with self._database.writing() as session:
+            row = _known(session, name)
+            row.password_hash = hasher.hash(password)
+            return _user(row)
+
+    def remove(self, name: str) -> User:
+        """Take an account away; what its user did stays in the records. Raises InvalidUser."""
+        with self._database.writing() as session:
+            row = _known(session, name)
+            user = _user(row)
+            session.delete(row)
+            return user
+
+    def all(self) -> list[User]:
+        """List the accounts by name."""
+        with self._database.reading() as session:
+            return [_user(row) for row in session.scalars(select(UserRow).order_by(UserRow.name))]
 
     def verify(self, name: str, password: str) -> User | None:
         """Return the user whose password this is, else None; an unknown name takes as long."""
@@ -73,15 +101,25 @@ class SqlUsers:
             return _user(row) if row else None
 
 
-def _check(name: str, password: str, role: str) -> None:
+def _known(session: Session, name: str) -> UserRow:
+    row = session.scalar(select(UserRow).where(UserRow.name == name.strip()))
+    if row is None:
+        raise InvalidUser(f"There is no user {name}.")
+    return row
+
+
+def _check(name: str, role: str) -> None:
     if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
         raise InvalidUser(f"A user's name has 1 to {MAX_NAME_LENGTH} visible characters.")
+    if role not in ROLES:
+        raise InvalidUser(f"The role must be one of: {', '.join(ROLES)}.")
+
+
+def _check_password(password: str) -> None:
     if len(password) < PASSWORD_LENGTH.start:
         raise InvalidUser(f"The password must have at least {PASSWORD_LENGTH.start} characters.")
     if len(password) not in PASSWORD_LENGTH:
         raise InvalidUser(f"The password must have at most {PASSWORD_LENGTH.stop - 1} characters.")
-    if role not in ROLES:
-        raise InvalidUser(f"The role must be one of: {', '.join(ROLES)}.")
 
 
 def _matches(password_hash: str, password: str) -> bool:
@@ -98,4 +136,5 @@ def _nobody() -> str:
 
 
 def _user(row: UserRow) -> User:
-    return User(row.id, row.name, row.role)
+    stamp = hashlib.sha256(row.password_hash.encode()).hexdigest()[:16]
+    return User(row.id, row.name, row.role, stamp)

@@ -21,12 +21,14 @@ from app.web.present import cart_payload, lane_payload, order_payload, picture_u
 from app.web.texts import message_for, way_names
 
 customer = Blueprint("customer", __name__)
-PAGES = re.compile(r"/(clerk(/orders(/\d+)?)?|owner|login)")  # that have the switch too
+PAGES = re.compile(r"/(clerk(/orders(/\d+)?)?|owner|login)(?![^/])")  # that have the switch too
 
 
 @customer.get("/")
 def show() -> str:
-    """The basket as it is now."""
+    """The basket as it is now; with ``part`` in the query only what can be added by hand."""
+    if "part" in request.args:
+        return render_template("_produce.html", produce=produce(chosen_language()))
     return page()
 
 
@@ -82,8 +84,8 @@ def choose_language() -> Response:
     if language not in LANGUAGES:
         raise InvalidInput(f"'language' must be one of {', '.join(LANGUAGES)}")
     session["language"] = language
-    page = request.form.get("page", "")
-    return redirect(page if PAGES.fullmatch(page) else url_for("customer.show"), 303)
+    page = PAGES.match(request.form.get("page", ""))  # a form's own address begins with its page's
+    return redirect(page[0] if page else url_for("customer.show"), 303)
 
 
 @customer.errorhandler(CheckoutError)

@@ -35,7 +35,7 @@ orders = Blueprint("orders", __name__, url_prefix="/clerk/orders")
 staff = for_roles("clerk", "owner")
 PER_PAGE = 50
 DRAWER = ("cash", "clerk")  # methods whose money goes back from hand to hand, without a number
-RECEIPT = re.compile(r"(?:.*/receipt/)?([\w.-]+)(?:/.*)?")  # its address, or the end of it
+RECEIPT = re.compile(r"(?:.*/receipt/)?([\w.-]+)(?:[/?].*)?")  # its address, or the end of it
 
 
 @orders.get("")

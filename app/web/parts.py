@@ -19,6 +19,7 @@ from app.store.notes import Notes
 from app.store.orders import SqlOrderStore
 from app.store.payments.desk import PaymentDesk
 from app.store.payments.portone import PortOne
+from app.store.payments.portone_desk import PortOneDesk
 from app.store.prices_xlsx import PriceWatcher
 from app.store.users import SqlUsers
 from app.store.watch import StoreWatch
@@ -71,7 +72,11 @@ class Parts:
         )
         self.watch = StoreWatch(self.database, settings.lane, back=self.checkout.catch_up)
         self.desk = PaymentDesk(settings.lane, self.checkout, self.orders, journal, self.notes.note)
-        self.portone = PortOne(self.payments.portone) if self.payments.portone else None
+        self.portone = (
+            PortOneDesk(settings.lane, PortOne(self.payments.portone), self.desk, self.orders)
+            if self.payments.portone
+            else None
+        )
         self.prices = PriceWatcher(settings.prices, self._take_prices)
         load = load or partial(load_detector, at_once=AT_ONCE, image_size=settings.image_size)
         self.detector, self._no_detector = load_or_say_why(load, settings)
@@ -124,6 +129,8 @@ class Parts:
         """Start the threads; raises SourceError when the camera set is one that cannot be."""
         self.notes.start()
         self.watch.start()
+        if self.portone:
+            self.portone.start()
         self.receipts.start()
         self.prices.start()
         self.camera.start()
@@ -136,6 +143,8 @@ class Parts:
         self.camera.stop()
         self.prices.stop()
         self.receipts.stop()
+        if self.portone:
+            self.portone.stop()
         self.notes.stop()
         self.watch.stop()
         self.database.close()

@@ -18,8 +18,9 @@ from app.shop.order import Order, OrderStatus
 from app.store.payments.desk import Taken
 from app.store.payments.emv_qr import payment_code
 from app.store.payments.messages import check_signature, read_message
-from app.store.payments.portone import PortOne
+from app.store.payments.portone_desk import PortOneDesk
 from app.web.answers import error_page, refuse
+from app.web.forms import whole
 from app.web.language import chosen_language
 from app.web.parts_here import parts
 from app.web.present import seconds_left
@@ -52,10 +53,10 @@ def code_picture(order_id: int) -> Response:
     return make_response(picture.getvalue(), {"Content-Type": "image/svg+xml"})
 
 
-@payments.post("/<int:order_id>/extend")
-def extend(order_id: int) -> Response:
-    """Give the customer the whole time once more."""
-    parts().checkout.extend(order_id)
+@payments.post("/extend")
+def extend() -> Response:
+    """Give the customer the whole time once more: ``order_id``."""
+    parts().checkout.extend(whole(request.form, "order_id"))
     return redirect(url_for("customer.show"), 303)
 
 
@@ -73,9 +74,18 @@ def webhook() -> Response:
 
 @payments.get("/portone")
 def portone_window() -> Response:
-    """The page that opens the gateway's window for the order that waits for it."""
-    portone, order = portone_here(), parts().checkout.current_order()
-    order = waiting_order(order.id or 0 if order else 0, "portone")
+    """The page that opens the gateway's window for the order that waits for it.
+
+    The gateway sends phones back to it, with ``paymentId``: then it is asked what became of it.
+    """
+    desk, order = portone_here(), parts().checkout.current_order()
+    if order is not None and order.method == "portone" and "paymentId" in request.args:
+        desk.ask(order)
+        return redirect(url_for("customer.show"), 303)
+    if order is None or order.status is not OrderStatus.AWAITING_PAYMENT:
+        return redirect(url_for("customer.show"), 303)  # paid, or given up
+    order = waiting_order(order.id or 0, "portone")
+    portone = desk.portone
     portone.announce(order)
     html = render_template(
         "portone.html",
@@ -93,8 +103,8 @@ def portone_window() -> Response:
 def check(order_id: int) -> Response:
     """Ask PortOne what became of an order that waits for it; browsers are not believed."""
     order = parts().orders.get(order_id)
-    if (order.method, order.status) == ("portone", OrderStatus.AWAITING_PAYMENT):
-        ask_portone(order)  # a webhook may have been faster
+    if order.method == "portone" and not order.sold:
+        portone_here().ask(order)
     page = "clerk.show" if current_user.is_authenticated else "customer.show"
     return redirect(url_for(page), 303)
 
@@ -103,11 +113,12 @@ def check(order_id: int) -> Response:
 @csrf.exempt
 def portone_webhook() -> Response:
     """PortOne says that something happened; what it was is asked of its REST interface."""
-    number = portone_here().order_number_in(request.get_data(), dict(request.headers))
+    desk = portone_here()
+    number = desk.portone.order_number_in(request.get_data(), dict(request.headers))
     order = parts().orders.find(number) if number else None
     if order is None:
         return jsonify({"ok": True, "order": None})  # nothing of ours: it need not come again
-    taken = ask_portone(order)
+    taken = desk.ask(order)
     return told_answer(taken, 200) if taken else jsonify({"ok": True, "order": order.number})
 
 
@@ -118,21 +129,6 @@ def refused(error: CheckoutError) -> Response:
         log.warning("message_refused path=%s code=%s", request.path, error.code)
         return make_response(jsonify(refusal(error)), error.http_status)
     return refuse(error, error_page)
-
-
-def ask_portone(order: Order) -> Taken | None:
-    """Take what PortOne says about an order; money that belongs to none goes back at once.
-
-    What an earlier try could not give back, or not write down, is given back with it.
-    """
-    portone, desk = portone_here(), parts().desk
-    told = portone.look(order)
-    taken = desk.take(told) if told else None
-    for owed in desk.owed():
-        if (owed.by, owed.order_number) == ("portone", order.number):
-            portone.give_back(order, "The order could not be paid with this.")
-            desk.given_back(owed, owed.by)
-    return taken
 
 
 def told_answer(taken: Taken, status: int | None = None) -> Response:
@@ -157,7 +153,7 @@ def waiting_order(order_id: int, method: str) -> Order:
     return order
 
 
-def portone_here() -> PortOne:
+def portone_here() -> PortOneDesk:
     """The shop's account at PortOne; OrderNotFound when it has none."""
     portone = parts().portone
     if portone is None:

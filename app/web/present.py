@@ -90,6 +90,9 @@ def price_text(amount_minor: int | None, currency: str, language: str) -> str:
 
 def summary(cart: CartSnapshot, language: str) -> str:
     """One sentence for a screen reader."""
+    if cart.status != "open":
+        paid = cart.status == "paid"
+        return _("Paid. Thank you!") if paid else _("Waiting for the payment to be confirmed.")
     count = sum(line.quantity for line in cart.lines)
     if count == 0:
         return _("The basket is empty.")

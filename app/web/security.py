@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import threading
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -91,13 +93,14 @@ def add_headers(response: Response) -> Response:
 
 
 def load_user(user_id: str) -> SignedIn | None:
-    """The account behind a session; None when it is gone, or cannot be read now."""
+    """The account behind a session; None when it is gone, has another password, or is unknown."""
     try:
         user = parts().users.get(int(user_id))
     except StoreUnavailable as error:
         g.nobody_known = error  # the customer's pages do without, the others say so
         return None
-    return SignedIn(user) if user else None
+    known = user is not None and user.stamp == session.get("password")
+    return SignedIn(user) if user and known else None
 
 
 def send_to_sign_in() -> Response:
@@ -107,12 +110,51 @@ def send_to_sign_in() -> Response:
     return redirect(url_for("account.login"), 303)
 
 
+class Ended:
+    """Sessions that were signed out, as long as their cookies would else be good. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until: dict[str, float] = {}
+
+    def add(self, ticket: str) -> None:
+        """Let nobody in with this session any more."""
+        now = time.time()
+        with self._lock:
+            self._until = {one: until for one, until in self._until.items() if until > now}
+            self._until[ticket] = now + IDLE_SIGN_OUT_S
+
+    def __contains__(self, ticket: object) -> bool:
+        with self._lock:
+            return ticket in self._until
+
+
+ended = Ended()
+
+
+def begin_session(user: User) -> None:
+    """Note in the cookie what it is good for: this session, and the password of now."""
+    session.update(used_at=time.time(), ticket=secrets.token_urlsafe(16), password=user.stamp)
+
+
+def end_session() -> None:
+    """Sign out; a copy of the cookie is worth nothing either."""
+    ended.add(session.pop("ticket", ""))
+    session.pop("used_at", None)
+    session.pop("password", None)
+    logout_user()
+
+
 def sign_out_when_idle() -> None:
-    """End a session that nobody used for half an hour; a page's own refreshing is not using it."""
+    """End a session that was signed out, or that nobody used for half an hour.
+
+    A page's own refreshing is not using it.
+    """
     if "_user_id" not in session:
         return
     now = time.time()
-    if now - session.get("used_at", 0.0) > IDLE_SIGN_OUT_S:
+    idle = now - session.get("used_at", 0.0) > IDLE_SIGN_OUT_S
+    if idle or session.get("ticket", "") in ended or "ticket" not in session:
         logout_user()
     elif "part" not in request.args:
         session["used_at"] = now

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, request, session
-from flask_login import current_user
-from flask_socketio import ConnectionRefusedError, SocketIO, join_room
+from flask_socketio import ConnectionRefusedError, SocketIO
 
 from app.errors import CheckoutError, InvalidInput
 from app.shop.cart import CartSnapshot
@@ -36,7 +35,6 @@ library_log = logging.getLogger("checkout.engineio")
 MAX_CONNECTIONS = 24  # of the server's 32 threads; the others serve pages
 MAX_MESSAGE_BYTES = 16 * 1024
 PING_EVERY_S = PING_ANSWER_S = 10
-STAFF_ROOM = "staff"
 NO_LANE = LaneState("down", settled=False, fps=0.0, counting=False)  # before the first frame
 
 Payload = Mapping[str, Any]
@@ -146,8 +144,11 @@ class Hub:
         self._gate.drop_stalled()
 
     def announce_call(self) -> None:
-        """Tell the signed-in clerks that a customer wants help, or that it was given."""
-        self._io.emit("staff_call", {"lane": self._state.cart.lane}, to=STAFF_ROOM)
+        """Tell every screen whether a clerk is called; the clerks' pages look for all else then."""
+        self._io.emit("staff_call", self._call_payload())
+
+    def _call_payload(self) -> dict[str, Any]:
+        return {"lane": self._state.cart.lane, "open": self._calls.since is not None}
 
     def _send_lane(self, sids: list[str] | None) -> None:
         state = self._state
@@ -172,16 +173,17 @@ class Hub:
     def _connect(self, _auth: object = None) -> None:
         language = session["language"] = chosen_language()
         sid = request.sid  # type: ignore[attr-defined]
+        if self._viewers.knows(sid):
+            return  # a browser may send an event of this name, too
         if not self._viewers.add(sid, language):
             raise ConnectionRefusedError(message_for("busy"))
-        if current_user.is_authenticated:
-            join_room(STAFF_ROOM)
         with self._sending:
             state, only = self._state, [sid]
             self._send(only, "cart", lambda language: cart_payload(state.cart, language))
             self._send_lane(only)
             self._send(only, "order", lambda language: order_payload(state.order, language))
             self._send(only, "problem", lambda _language: self._problem_payload())
+            self._send(only, "staff_call", lambda _language: self._call_payload())
 
     def _disconnect(self, _reason: object = None) -> None:
         self._viewers.remove(request.sid)  # type: ignore[attr-defined]
@@ -191,7 +193,8 @@ class Hub:
 
         def answer(*arguments: object) -> Payload:
             try:
-                if not self._viewers.may_speak(request.sid):  # type: ignore[attr-defined]
+                wish = request.event["message"] != "frame_shown"  # type: ignore[attr-defined]
+                if not self._viewers.may_speak(request.sid, wish):  # type: ignore[attr-defined]
                     return {"ok": False, "code": "busy", "message": message_for("busy")}
                 return {"ok": True, **(handle(only_object(arguments)) or {})}
             except CheckoutError as error:

@@ -7,9 +7,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-EVENTS_PER_S = 150.0  # well over one for each picture of a 60 fps camera, or a picture freezes
-EVENTS_BURST = 300.0
+PICTURES = (150.0, 300.0)  # well over one a picture of a 60 fps camera, or a picture freezes
+WISHES = (10.0, 100.0)  # more than a finger taps for long; many of them end in the journal
 FPS_EVERY_S = 1.0
+
+
+class Allowance:
+    """How many events a browser may still send: a token bucket."""
+
+    def __init__(self, per_s: float, most: float, now: float) -> None:
+        self._per_s, self._most = per_s, most
+        self._left, self._at = most, now
+
+    def take(self, now: float) -> bool:
+        """Count one event; False when the allowance is used up."""
+        self._left = min(self._most, self._left + (now - self._at) * self._per_s)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
 
 
 @dataclass(slots=True)
@@ -17,8 +34,8 @@ class Viewer:
     """One connected browser; ``outstanding`` is the picture it has not shown yet."""
 
     language: str
-    tokens: float
-    refilled_at: float
+    pictures: Allowance
+    wishes: Allowance
     outstanding: int | None = None
     told_fps_at: float = 0.0
 
@@ -41,8 +58,16 @@ class Viewers:
         with self._lock:
             if len(self._viewers) >= self._limit:
                 return False
-            self._viewers[sid] = Viewer(language, EVENTS_BURST, self._clock())
+            now = self._clock()
+            self._viewers[sid] = Viewer(
+                language, Allowance(*PICTURES, now), Allowance(*WISHES, now)
+            )
             return True
+
+    def knows(self, sid: str) -> bool:
+        """Whether this browser was welcomed."""
+        with self._lock:
+            return sid in self._viewers
 
     def remove(self, sid: str) -> None:
         """Forget a browser, if it was known."""
@@ -81,20 +106,16 @@ class Viewers:
     def _is_due(self, sid: str, now: float) -> bool:
         return sid in self._viewers and now - self._viewers[sid].told_fps_at >= FPS_EVERY_S
 
-    def may_speak(self, sid: str) -> bool:
-        """Count one event against the browser's allowance; False when it is used up."""
+    def may_speak(self, sid: str, wish: bool) -> bool:
+        """Count one event against the browser's allowance; False when it is used up.
+
+        wish: it asks for something, other than the next picture.
+        """
         with self._lock:
             viewer = self._viewers.get(sid)
             if viewer is None:
                 return False
-            now = self._clock()
-            refill = (now - viewer.refilled_at) * EVENTS_PER_S
-            viewer.tokens = min(EVENTS_BURST, viewer.tokens + refill)
-            viewer.refilled_at = now
-            if viewer.tokens < 1.0:
-                return False
-            viewer.tokens -= 1.0
-            return True
+            return (viewer.wishes if wish else viewer.pictures).take(self._clock())
 
     def languages(self) -> dict[str, list[str]]:
         """Session ids by language, of those connected now."""

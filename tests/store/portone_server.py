@@ -73,9 +73,10 @@ class PortOneServer:
         if store != STORE_ID:
             return 403, {"type": "FORBIDDEN"}
         payment_id, *action = [unquote(part) for part in asked.path.split("/")[2:]]
-        if action == ["pre-register"]:
-            return 200, {}
         payment = self.payments.get(payment_id)
+        if action == ["pre-register"]:
+            paid = payment is not None and payment["status"] == "PAID"
+            return (409, {"type": "ALREADY_PAID"}) if paid else (200, {})
         if payment is None:
             return 404, {"type": "PAYMENT_NOT_FOUND"}
         return self._cancel(payment, body) if action == ["cancel"] else (200, payment)

@@ -104,3 +104,29 @@ def test_the_hash_is_made_as_rfc_9106_advises():
     assert users_module.hasher.type.name == "ID"
     assert users_module.hasher.memory_cost >= 64 * 1024
     assert users_module.hasher.time_cost >= 3
+
+
+def test_another_password_signs_in_and_the_old_one_no_longer(users):
+    before = users.add("kim", "first password", "clerk")
+    after = users.change_password("kim", "second password")
+    assert users.verify("kim", "first password") is None
+    assert users.verify("kim", "second password") == after
+    assert (after.id, after.role) == (before.id, before.role)
+    assert after.stamp != before.stamp
+    with pytest.raises(InvalidUser, match="at least 8"):
+        users.change_password("kim", "short")
+
+
+def test_who_was_removed_signs_in_no_longer(users):
+    kim = users.add("kim", "long enough", "clerk")
+    lee = users.add("lee", "long enough", "owner")
+    assert users.remove("kim") == kim
+    assert users.verify("kim", "long enough") is None
+    assert users.get(kim.id) is None
+    assert users.all() == [lee]
+
+
+def test_nobody_of_that_name_is_said_in_one_line(users):
+    for change in (users.remove, lambda name: users.change_password(name, "long enough")):
+        with pytest.raises(InvalidUser, match="no user kim"):
+            change("kim")

@@ -2,9 +2,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 
+from app import create_app
+from app.payment_settings import PaymentSettings
+from app.settings import Settings
+from app.store.payments.portone import PortOneSettings
+from app.web.parts import Parts
+from tests.shop.fakes import CATALOG
+from tests.store.portone_server import API_SECRET, STORE_ID, WEBHOOK_SECRET, PortOneServer
 from tests.web.paying import new_shop
-from tests.web.server import Screen, Server, film_counter, wait_until
+from tests.web.server import PASSWORD, Screen, Server, film_counter, signed_in, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +71,48 @@ def own_server(tmp_path: Path, film: Path) -> Iterator[Server]:
     yield server
     if hasattr(server, "process") and server.process.poll() is None:
         server.stop()
+
+
+# The app in this process, where a test may let its parts fail
+
+
+@pytest.fixture
+def gateway() -> Iterator[PortOneServer]:
+    server = PortOneServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, gateway: PortOneServer) -> Settings:
+    portone = PortOneSettings(STORE_ID, "channel", API_SECRET, WEBHOOK_SECRET, gateway.url)
+    return Settings(
+        camera="demo",
+        secret_key="k" * 16,
+        database_url=f"sqlite:///{tmp_path / 'checkout.sqlite3'}",
+        payments=PaymentSettings(offered=("cash", "card", "portone"), portone=portone),
+        instance=tmp_path,
+        language="en",
+    )
+
+
+@pytest.fixture
+def parts(settings: Settings) -> Iterator[Parts]:
+    parts = Parts(settings, load=no_detector)
+    parts.checkout.replace_catalog(CATALOG)
+    yield parts
+    parts.notes.stop()
+    parts.database.close()
+
+
+def no_detector(*_: object, **__: object) -> None:
+    raise RuntimeError("not needed")
+
+
+@pytest.fixture
+def browser(settings: Settings, parts: Parts) -> FlaskClient:
+    app = create_app(settings, parts)
+    app.config["WTF_CSRF_ENABLED"] = False
+    for name in ("kim", "lee"):
+        parts.users.add(name, PASSWORD, "clerk")
+    return signed_in(app.test_client(), "kim")

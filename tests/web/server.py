@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import requests
+from flask.testing import FlaskClient
 from socketio.exceptions import BadNamespaceError
 
 from app.soak.browser import Client
@@ -224,3 +225,9 @@ class Screen:
 
 def by_key(lines: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {line["key"]: line for line in lines}
+
+
+def signed_in(browser: FlaskClient, name: str) -> FlaskClient:
+    """Sign a browser in that is in this process."""
+    assert browser.post("/login", data={"name": name, "password": PASSWORD}).status_code == 303
+    return browser

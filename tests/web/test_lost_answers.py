@@ -1,77 +1,17 @@
 """The database did what it was asked to, but nobody heard: nothing is paid or given back twice."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
-from flask.testing import FlaskClient
 
-from app import create_app
 from app.errors import StoreUnavailable
-from app.payment_settings import PaymentSettings
-from app.settings import Settings
 from app.shop.order import Order
-from app.store.payments.portone import PortOneSettings
 from app.web.parts import Parts
-from tests.shop.fakes import CATALOG
-from tests.store.portone_server import (
-    API_SECRET,
-    STORE_ID,
-    WEBHOOK_SECRET,
-    PortOneServer,
-    webhook,
-)
+from tests.store.portone_server import webhook
+from tests.web.server import signed_in
 
-PASSWORD = "correct horse battery"
 HUGE = "9" * 20
-
-
-@pytest.fixture
-def gateway() -> Iterator[PortOneServer]:
-    server = PortOneServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def settings(tmp_path: Path, gateway: PortOneServer) -> Settings:
-    portone = PortOneSettings(STORE_ID, "channel", API_SECRET, WEBHOOK_SECRET, gateway.url)
-    return Settings(
-        camera="demo",
-        secret_key="k" * 16,
-        database_url=f"sqlite:///{tmp_path / 'checkout.sqlite3'}",
-        payments=PaymentSettings(offered=("cash", "card", "portone"), portone=portone),
-        instance=tmp_path,
-        language="en",
-    )
-
-
-@pytest.fixture
-def parts(settings: Settings) -> Iterator[Parts]:
-    parts = Parts(settings, load=no_detector)
-    parts.checkout.replace_catalog(CATALOG)
-    yield parts
-    parts.notes.stop()
-    parts.database.close()
-
-
-def no_detector(*_: object, **__: object) -> None:
-    raise RuntimeError("not needed")
-
-
-@pytest.fixture
-def browser(settings: Settings, parts: Parts) -> FlaskClient:
-    app = create_app(settings, parts)
-    app.config["WTF_CSRF_ENABLED"] = False
-    for name in ("kim", "lee"):
-        parts.users.add(name, PASSWORD, "clerk")
-    return signed_in(app.test_client(), "kim")
-
-
-def signed_in(browser: FlaskClient, name: str) -> FlaskClient:
-    assert browser.post("/login", data={"name": name, "password": PASSWORD}).status_code == 303
-    return browser
 
 
 def waiting(parts: Parts, method: str = "cash") -> Order:
@@ -128,7 +68,7 @@ def test_a_payment_whose_answer_got_lost_is_not_begun_twice(parts, browser, monk
 def test_money_that_went_back_unheard_is_no_longer_owed(parts, browser, gateway, monkeypatch):
     order = waiting(parts, "portone")
     parts.checkout.cancel(order.id)
-    payment_id = parts.portone.payment_id(order)
+    payment_id = parts.portone.portone.payment_id(order)
     gateway.pay(payment_id, order.total_minor)
 
     def hear() -> int:
@@ -147,6 +87,39 @@ def test_money_that_went_back_unheard_is_no_longer_owed(parts, browser, gateway,
 
 def unavailable(*_: object) -> None:
     raise StoreUnavailable("The database does not answer.")
+
+
+@pytest.mark.usefixtures("browser")
+@pytest.mark.parametrize(("ends", "status"), [(False, "paid"), (True, "cancelled")])
+def test_money_that_no_webhook_told_of_is_found(parts, gateway, ends, status):
+    order = waiting(parts, "portone")
+    gateway.pay(payment_id := parts.portone.portone.payment_id(order), order.total_minor)
+    if ends:
+        parts.checkout.cancel(order.id)
+
+    parts.portone.look()
+
+    assert parts.orders.get(order.id).status == status
+    assert gateway.payments[payment_id]["status"] == ("CANCELLED" if ends else "PAID")
+    assert parts.desk.owed() == []
+    asked = len(gateway.asked)
+    parts.checkout.counter_cleared()
+    with pytest.MonkeyPatch.context() as later:
+        later.setattr("app.store.payments.portone_desk.ASKED_FOR", timedelta())
+        parts.portone.look()
+    assert len(gateway.asked) == asked
+
+
+def test_who_comes_back_from_the_gateway_sees_that_it_is_paid(parts, browser, gateway):
+    order = waiting(parts, "portone")
+    assert browser.get("/payments/portone").status_code == 200
+    gateway.pay(parts.portone.portone.payment_id(order), order.total_minor)
+
+    assert browser.get("/payments/portone").status_code == 200  # opened once more: no harm
+    back = browser.get("/payments/portone?paymentId=whatever")
+    assert (back.status_code, back.headers["Location"]) == (303, "/")
+    assert parts.checkout.snapshot().status == "paid"
+    assert browser.get("/payments/portone").status_code == 303
 
 
 def test_money_that_a_second_clerk_took_is_not_passed_over(parts, browser):
@@ -171,7 +144,6 @@ def test_money_that_a_second_clerk_took_is_not_passed_over(parts, browser):
     "path",
     [
         f"/payments/{HUGE}/check",
-        f"/payments/{HUGE}/extend",
         f"/clerk/orders/{HUGE}/confirm",
         f"/clerk/orders/{HUGE}/cancel",
         f"/clerk/orders/{HUGE}/refund",

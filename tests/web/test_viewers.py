@@ -1,4 +1,6 @@
-from app.web.viewers import EVENTS_BURST, EVENTS_PER_S, Viewers
+import pytest
+
+from app.web.viewers import PICTURES, WISHES, Viewers
 
 
 class Clock:
@@ -74,18 +76,21 @@ def test_there_is_room_for_so_many_and_no_more() -> None:
     assert viewers.add("b", "ko")
 
 
-def test_asking_is_limited_and_the_allowance_comes_back() -> None:
+@pytest.mark.parametrize(("wish", "allowance"), [(False, PICTURES), (True, WISHES)])
+def test_asking_is_limited_and_the_allowance_comes_back(wish, allowance) -> None:
+    per_s, most = allowance
     clock = Clock()
     viewers = Viewers(limit=1, clock=clock)
     viewers.add("a", "ko")
 
-    assert all(viewers.may_speak("a") for _ in range(int(EVENTS_BURST)))
-    assert not viewers.may_speak("a")
+    assert all(viewers.may_speak("a", wish) for _ in range(int(most)))
+    assert not viewers.may_speak("a", wish)
+    assert viewers.may_speak("a", not wish)  # each has its own
     clock.now += 1.0
-    assert sum(viewers.may_speak("a") for _ in range(1000)) == EVENTS_PER_S
+    assert sum(viewers.may_speak("a", wish) for _ in range(1000)) == per_s
     clock.now += 3600.0
-    assert sum(viewers.may_speak("a") for _ in range(1000)) == EVENTS_BURST
-    assert not viewers.may_speak("nobody")
+    assert sum(viewers.may_speak("a", wish) for _ in range(1000)) == most
+    assert not viewers.may_speak("nobody", wish)
 
 
 def test_the_pace_is_told_once_a_second() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -68,8 +68,11 @@ class PortOne:
         return f"{order.number}-{secret[:12]}"
 
     def announce(self, order: Order) -> None:
-        """Tell PortOne the amount, so that a browser cannot ask for another one."""
-        with self._answering():
+        """Tell PortOne the amount, so that a browser cannot ask for another one.
+
+        Harmless once it is paid. Raises ProviderUnavailable.
+        """
+        with self._answering(), suppress(self._sdk.errors.AlreadyPaidError):
             self._client.pre_register_payment(
                 payment_id=self.payment_id(order),
                 total_amount=order.total_minor,
