@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.store.sheets import PEAR, apple_with, save
 from tests.web.browsing import SIZES, launched, opened, shoot, shoot_all_sizes, sign_in
-from tests.web.server import Screen, Server, film_counter, wait_until
+from tests.web.server import Screen, Server, Visitor, film_counter, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +220,74 @@ def test_a_lost_server_is_shown_and_found_again(own_server: Server, browser: Bro
         expect(page.locator("#connection-banner")).to_be_hidden(timeout=15_000)
         own_server.lay("apple")
         expect(page.locator("#lines .line")).to_have_count(1)
+
+
+def test_a_tap_while_the_server_is_away_does_not_lose_the_page(
+    own_server: Server, browser: Browser
+) -> None:
+    own_server.start()
+    with opened(browser, own_server.url, quiet=False) as page:
+        page.wait_for_selector("#empty")
+        expect(page.locator("#connection-banner")).to_be_hidden()
+        own_server.stop()
+        expect(page.locator("#connection-banner")).to_be_visible()
+        for button in ("Call the clerk", "한국어"):
+            page.get_by_role("button", name=button).click()
+            expect(page.locator("#alert")).to_have_text("That did not arrive. Please try again.")
+            page.locator("#alert").evaluate("alert => { alert.textContent = ''; }")
+        own_server.start()
+        expect(page.locator("#connection-banner")).to_be_hidden()
+        page.get_by_role("button", name="한국어").click()
+        expect(page.locator("#basket-title")).to_have_text("장바구니")
+
+
+def test_what_can_be_added_has_the_price_of_now(
+    own_server: Server, browser: Browser, tmp_path: Path
+) -> None:
+    prices = save(tmp_path / "prices.xlsx", apple_with("price", 1500), PEAR)
+    own_server.env["CHECKOUT_PRICES"] = str(prices)
+    own_server.start()
+    with opened(browser, own_server.url) as page, Visitor(own_server.url) as visitor:
+        page.wait_for_selector("#empty")
+        save(prices, apple_with("price", 9900))
+        tile = page.locator("#adder .tile[value=apple] .price")
+        wait_until(lambda: "9,900" in visitor.get().text)
+        page.click("#open-adder")
+        expect(tile).to_have_text("₩9,900")
+        expect(page.locator("#adder .tile")).to_have_count(1)
+        page.click("#adder .tile[value=apple]")
+        expect(page.locator('[data-id="manual:apple"] .amount')).to_have_text("₩9,900")
+
+
+def test_a_clerk_is_on_the_way_until_he_is_there(
+    shop: Server, page: Page, browser: Browser
+) -> None:
+    page.get_by_role("button", name="Call the clerk").click()
+    expect(page.locator("#called")).to_be_visible()
+    with opened(browser, f"{shop.url}/login") as clerk:
+        sign_in(clerk, "clara")
+        clerk.get_by_role("button", name="I am there").click()
+        expect(page.locator("#called")).to_be_hidden()
+
+
+def test_with_many_questions_basket_and_answers_can_be_reached(shop: Server, page: Page) -> None:
+    shop.lay("melon", "apple|pear", "orange|lemon", "pear|lemon", "grapes|apple")
+    expect(page.locator(".question")).to_have_count(4)
+    last = page.locator(".question button").last
+    last.click(trial=True)  # nothing lies over it once it is scrolled to
+    page.locator("#lines .line").last.get_by_role("button").first.click(trial=True)
+    shoot_all_sizes(page, "questions")
+
+
+def test_who_cannot_see_hears_how_the_sale_goes_on(shop: Server, page: Page) -> None:
+    shop.lay("apple")
+    expect(page.locator("#pay")).to_be_enabled()
+    page.locator("#pay").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_have_text("Waiting for the payment to be confirmed.")
+    expect(page.locator("#waiting")).to_be_focused()
+    page.get_by_role("button", name="Back to the basket").click()
+    expect(page.locator("#status")).to_contain_text("1 fruit, total ₩")
 
 
 BASKET = ("apple", "orange", "pear", "lemon", "grapes", "melon", "apple")
