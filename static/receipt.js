@@ -25,6 +25,10 @@ function withdrawReceipt() {
   byId("receipt-link").hidden = true;
   byId("open-receipt").removeAttribute("href");
   byId("receipt-code").removeAttribute("src");
+  if (page.dataset.language !== page.dataset.shopLanguage) { // it was this customer's choice
+    const form = document.querySelector(".languages");
+    send(form, form.querySelector(`[value="${page.dataset.shopLanguage}"]`));
+  }
 }
 
 function nextBasket(cart) {

@@ -147,3 +147,16 @@ def test_an_order_leads_to_its_receipt_which_prints_on_one_page_eighty_millimetr
     assert 100 < height_mm < 250
     assert "싱싱 과일 가게" in words
     assert "Save as PDF" not in words
+
+
+def test_the_next_customer_reads_the_shops_language(till: Server, customer: Page) -> None:
+    language = customer.locator("main").get_attribute("data-language")
+    customer.locator(".languages button").click()
+    expect(customer.locator("main")).not_to_have_attribute("data-language", language)
+    expect(customer.locator("#receipt-link")).to_be_visible()
+    till.lay()
+    expect(customer.locator("#empty")).to_be_visible()
+    expect(customer.locator("main")).not_to_have_attribute("data-language", language)
+    till.lay("lemon")
+    expect(customer.locator("main")).to_have_attribute("data-language", language)
+    expect(customer.locator("#receipt-link")).to_be_hidden()

@@ -93,6 +93,14 @@ def test_asking_is_limited_and_the_allowance_comes_back(wish, allowance) -> None
     assert not viewers.may_speak("nobody", wish)
 
 
+def test_who_was_welcomed_is_known_until_gone() -> None:
+    viewers = Viewers(limit=1)
+    viewers.add("a", "ko")
+    assert (viewers.knows("a"), viewers.knows("b")) == (True, False)
+    viewers.remove("a")
+    assert not viewers.knows("a")
+
+
 def test_the_pace_is_told_once_a_second() -> None:
     clock = Clock()
     viewers = Viewers(limit=2, clock=clock)
