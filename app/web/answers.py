@@ -46,7 +46,8 @@ def wants_json() -> bool:
 
 def error_page(sentence: str) -> str:
     """A page with nothing but a sentence and the way back."""
-    return render_template("error.html", sentence=sentence)
+    staff = request.path.startswith(("/clerk", "/owner"))
+    return render_template("error.html", sentence=sentence, staff=staff)
 
 
 def forged(_error: CSRFError) -> Response:
@@ -59,7 +60,8 @@ def no_page(error: HTTPException) -> Response:
     """Answer what Flask itself refuses: no such page, method not allowed and the like."""
     if error.response is not None or error.code is None or error.code < 400:
         return error.get_response()
-    response = answer(error.code, "http", f"{error.code} {error.name}.")
+    sentences = {403: _("This page is for others."), 404: _("There is no such page.")}
+    response = answer(error.code, "http", sentences.get(error.code, f"{error.code} {error.name}."))
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value

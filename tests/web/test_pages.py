@@ -153,7 +153,7 @@ def test_a_page_that_does_not_exist_says_so(visitor: Visitor) -> None:
     answer = visitor.get("/no-such-page")
 
     assert answer.status_code == 404
-    assert "404 Not Found." in answer.text
+    assert "There is no such page." in answer.text
 
 
 @pytest.mark.parametrize("path", ["/clerk", "/owner"])
