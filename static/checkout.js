@@ -225,7 +225,9 @@ async function send(form, button) { // not by leaving the page: a kiosk has no w
     const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(5000) });
     if (answer.ok) return location.assign(answer.url);
     const refusal = new DOMParser().parseFromString(await answer.text(), "text/html");
-    alertUser(refusal.querySelector("[role=alert]")?.textContent || texts.not_sent);
+    const alert = refusal.querySelector("[role=alert]");
+    if (alert) alertUser(alert.textContent);
+    else location.assign("/"); // this page is too old to be believed
   } catch {
     alertUser(texts.not_sent);
   }

@@ -2,6 +2,8 @@
 // after checkout.js and uses its socket.
 "use strict";
 
+// The language of this screen, as its address or the shop says: customers change it for one sale.
+const home = (sessionStorage.language ??= new URLSearchParams(location.search).get("lang") ?? page.dataset.shopLanguage);
 const OFFERED_MS = 30000; // after the counter was cleared: long enough to scan a code
 
 let leaving = null;
@@ -25,10 +27,8 @@ function withdrawReceipt() {
   byId("receipt-link").hidden = true;
   byId("open-receipt").removeAttribute("href");
   byId("receipt-code").removeAttribute("src");
-  if (page.dataset.language !== page.dataset.shopLanguage) { // it was this customer's choice
-    const form = document.querySelector(".languages");
-    send(form, form.querySelector(`[value="${page.dataset.shopLanguage}"]`));
-  }
+  const back = document.querySelector(`.languages [value="${CSS.escape(home)}"]`); // if it is another now
+  if (back) send(back.form, back);
 }
 
 function nextBasket(cart) {

@@ -215,21 +215,25 @@ class SqlOrderStore:
             rows = session.scalars(select(OrderRow).where(waiting).order_by(OrderRow.id))
             return [_order(row) for row in rows]
 
-    def unpaid(self, lane: str, method: str, ended_since: datetime) -> list[Order]:
-        """List a lane's orders to be paid in one way that wait, or ended unpaid since then (UTC).
+    def not_paid_by(self, lane: str, method: str, since: datetime) -> list[Order]:
+        """List a lane's orders that were to be paid in a way and were not, newest first.
 
-        Oldest first.
+        They wait for it, or were cancelled, expired or paid otherwise since then (UTC).
         """
         waits = OrderRow.status == OrderStatus.AWAITING_PAYMENT.value
-        ended = OrderRow.status.in_((OrderStatus.CANCELLED.value, OrderStatus.EXPIRED.value))
+        paid = select(PaymentRow.id).where(
+            PaymentRow.order_id == OrderRow.id,
+            PaymentRow.method == method,
+            PaymentRow.outcome == "confirmed",
+        )
         wanted = select(OrderRow).where(
             OrderRow.lane == lane,
             OrderRow.method == method,
-            OrderRow.day >= (ended_since - timedelta(days=1)).astimezone().date(),
-            waits | (ended & (OrderRow.changed_at >= ended_since)),
+            waits | (OrderRow.changed_at >= since),
+            ~paid.exists(),
         )
         with self._database.reading() as session:
-            return [_order(row) for row in session.scalars(wanted.order_by(OrderRow.id))]
+            return [_order(row) for row in session.scalars(wanted.order_by(OrderRow.id.desc()))]
 
     def of_day(self, day: date, before_id: int | None, most: int) -> list[Order]:
         """List the newest orders begun on a day of the shop's calendar, of all lanes.

@@ -34,6 +34,7 @@ class StoreWatch:
         self._back = back
         self._database, self._journal, self._lane = database, Journal(database), lane
         self._lost_at: datetime | None = None
+        self._written = False  # the journal has the record of this trouble
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -63,10 +64,14 @@ class StoreWatch:
     def _write(self) -> None:
         self._lost_at = self._lost_at or datetime.now(UTC)
         details = {"since": self._lost_at.isoformat(), "reason": self._database.trouble}
-        self._journal.record(self._lane, "database", "database_back", details)
+        if self._written:  # but what follows failed
+            self._database.ping()
+        else:
+            self._journal.record(self._lane, "database", "database_back", details)
+            self._written = True
         self._back()
         log.info("database_back since=%s", details["since"])
-        self._lost_at, self._database.trouble = None, ""
+        self._lost_at, self._written, self._database.trouble = None, False, ""
 
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_S):

@@ -103,7 +103,8 @@ def portone_window() -> Response:
 def check(order_id: int) -> Response:
     """Ask PortOne what became of an order that waits for it; browsers are not believed."""
     order = parts().orders.get(order_id)
-    if order.method == "portone" and not order.sold:
+    paid = parts().orders.payment(order_id)
+    if order.method == "portone" and (paid is None or paid.method != "portone"):
         portone_here().ask(order)
     page = "clerk.show" if current_user.is_authenticated else "customer.show"
     return redirect(url_for(page), 303)

@@ -28,6 +28,7 @@ class PortOneServer:
         self.payments: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, str, Any]] = []
         self.broken: bytes | None = None  # what it answers instead, whatever is asked
+        self.refuses_to_cancel = False
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -82,6 +83,8 @@ class PortOneServer:
         return self._cancel(payment, body) if action == ["cancel"] else (200, payment)
 
     def _cancel(self, payment: dict[str, Any], body: Any) -> tuple[int, Any]:
+        if self.refuses_to_cancel:
+            return 502, {"type": "PG_PROVIDER", "pgCode": "1", "pgMessage": "not now"}
         if payment["status"] == "CANCELLED":
             return 409, {"type": "PAYMENT_ALREADY_CANCELLED"}
         cancellation = {

@@ -265,6 +265,9 @@ def test_money_told_under_the_number_of_another_message_must_go_back(shop):
     assert [shop.desk.take(stray).verdict for _ in range(2)] == ["late", "late"]
     assert shop.desk.owed() == [after_all, stray]
     assert shop.desk.take(told(first, "evt-2")).verdict == "paid"
+    more = told(first, "evt-1", amount_minor=1)
+    assert shop.desk.take(more).verdict == "late"
+    assert shop.new_desk().owed() == [after_all, stray, more]
     assert shop.sound()
 
 

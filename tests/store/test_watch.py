@@ -132,3 +132,4 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_watching(database, monkey
     wait_until(lambda: not database.trouble)
     watch.stop()
     assert len(tries) == 3
+    assert [record.event for record in Journal(database).records()] == ["database_back"]

@@ -8,6 +8,7 @@ from app import create_app
 from app.payment_settings import PaymentSettings
 from app.settings import Settings
 from app.store.payments.portone import PortOneSettings
+from app.web.account import limiter
 from app.web.parts import Parts
 from tests.shop.fakes import CATALOG
 from tests.store.portone_server import API_SECRET, STORE_ID, WEBHOOK_SECRET, PortOneServer
@@ -113,6 +114,7 @@ def no_detector(*_: object, **__: object) -> None:
 def browser(settings: Settings, parts: Parts) -> FlaskClient:
     app = create_app(settings, parts)
     app.config["WTF_CSRF_ENABLED"] = False
+    limiter.cache_clear()  # no test counts another's wrong passwords
     for name in ("kim", "lee"):
         parts.users.add(name, PASSWORD, "clerk")
     return signed_in(app.test_client(), "kim")

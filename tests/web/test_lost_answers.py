@@ -7,6 +7,7 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.shop.order import Order
+from app.shop.payment import Proof
 from app.web.parts import Parts
 from tests.store.portone_server import webhook
 from tests.web.server import signed_in
@@ -14,9 +15,10 @@ from tests.web.server import signed_in
 HUGE = "9" * 20
 
 
-def waiting(parts: Parts, method: str = "cash") -> Order:
-    parts.checkout.add_item("pear", 2)
-    return parts.checkout.pay(parts.checkout.snapshot().version, method, f"wish {method}")
+def waiting(parts: Parts, method: str = "cash", key: str = "first") -> Order:
+    if not parts.checkout.snapshot().lines:
+        parts.checkout.add_item("pear", 2)
+    return parts.checkout.pay(parts.checkout.snapshot().version, method, key)
 
 
 def deaf(parts: Parts, monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> None:
@@ -102,12 +104,55 @@ def test_money_that_no_webhook_told_of_is_found(parts, gateway, ends, status):
     assert parts.orders.get(order.id).status == status
     assert gateway.payments[payment_id]["status"] == ("CANCELLED" if ends else "PAID")
     assert parts.desk.owed() == []
-    asked = len(gateway.asked)
-    parts.checkout.counter_cleared()
-    with pytest.MonkeyPatch.context() as later:
-        later.setattr("app.store.payments.portone_desk.ASKED_FOR", timedelta())
+
+
+@pytest.mark.usefixtures("browser")
+def test_money_for_what_was_paid_in_cash_meanwhile_goes_back(parts, gateway):
+    order = waiting(parts, "portone")
+    parts.checkout.confirm(order.id, "kim", Proof(received_minor=10000), "cash")
+    gateway.pay(payment_id := parts.portone.portone.payment_id(order), order.total_minor)
+
+    parts.portone.look()
+
+    assert gateway.payments[payment_id]["status"] == "CANCELLED"
+    assert parts.orders.payment(order.id).method == "cash"
+
+
+@pytest.mark.usefixtures("browser")
+def test_an_order_that_portone_fails_on_keeps_no_other_from_being_asked_about(parts, gateway):
+    first = waiting(parts, "portone")
+    parts.checkout.cancel(first.id)
+    gateway.pay(parts.portone.portone.payment_id(first), first.total_minor)
+    second = waiting(parts, "portone", "second")
+    gateway.pay(parts.portone.portone.payment_id(second), second.total_minor)
+    gateway.refuses_to_cancel = True
+
+    parts.portone.look()
+
+    assert parts.orders.get(second.id).status == "paid"
+    assert [told.order_number for told in parts.desk.owed()] == [first.number]
+    gateway.refuses_to_cancel = False
+    parts.portone.look()
+    assert parts.desk.owed() == []
+
+
+@pytest.mark.usefixtures("browser")
+def test_an_order_that_ended_long_ago_is_asked_about_until_portone_answered_once(
+    parts, gateway, monkeypatch
+):
+    order = waiting(parts, "portone")
+    parts.checkout.cancel(order.id)
+    monkeypatch.setattr("app.store.payments.portone_desk.ASKED_FOR", timedelta())
+
+    def asked() -> int:
+        before = len(gateway.asked)
         parts.portone.look()
-    assert len(gateway.asked) == asked
+        return len(gateway.asked) - before
+
+    gateway.broken = b"the internet is away"
+    assert [asked(), asked()] == [1, 1]
+    gateway.broken = None
+    assert [asked(), asked()] == [1, 0]
 
 
 def test_who_comes_back_from_the_gateway_sees_that_it_is_paid(parts, browser, gateway):
@@ -125,12 +170,12 @@ def test_who_comes_back_from_the_gateway_sees_that_it_is_paid(parts, browser, ga
 def test_money_that_a_second_clerk_took_is_not_passed_over(parts, browser):
     order = waiting(parts)
     confirm = f"/clerk/orders/{order.id}/confirm"
-    cash, card = (
-        {"method": "cash", "received": "10000"},
-        {"method": "card", "approval_number": "APPR-1234"},
-    )
+    cash = {"method": "cash", "received": "10000"}
+    card = {"method": "card", "approval_number": "APPR-1234"}
     assert browser.post(confirm, data=cash).status_code == 303
     assert browser.post(confirm, data=cash).status_code == 303  # a double click
+    corrected = browser.post(confirm, data=cash | {"received": "50000"})
+    assert corrected.status_code == 400  # its change is not what is written down
 
     other = signed_in(browser.application.test_client(), "lee")
     for money in (cash, card):

@@ -104,7 +104,7 @@ class PaymentDesk:
         before: Verdict = "differs" if _differs(told, order) else "late"
         if known.outcome == "confirmed":
             before = "paid"
-        elif not self._owed.knows(told.event):
+        elif not self._owed.knows(told):
             before = "noted"
         same = (order.id, told.amount_minor, told.paid)
         if not told.paid or same == (order_id, known.amount_minor, before != "noted"):

@@ -35,6 +35,11 @@ class Told:
     reference: str = ""
     reason: str = ""
 
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        """What tells this money from all other, also where a provider uses a number twice."""
+        return self.event, self.order_number, self.amount_minor, self.currency
+
     def details(self) -> dict[str, object]:
         """The values as the journal keeps them."""
         return {
@@ -54,13 +59,13 @@ class OwedMoney:
         """Read what is owed from the journal. Raises StoreUnavailable."""
         self._journal, self._lane = journal, lane
         self._lock = threading.Lock()
-        self._owed: dict[str, Told] = {}
-        self._settled: set[str] = set()
+        self._owed: dict[tuple[str, str, int, str], Told] = {}
+        self._settled: set[tuple[str, str, int, str]] = set()
         self._confirmed: dict[str, Told] = {}  # by the order's number
         for record in journal.records(lane, (OWED, GIVEN_BACK, TOLD_AGAIN)):
             told = _told(record)
             if record.event == OWED:
-                self._owed[told.event] = told
+                self._owed[told.key] = told
             elif record.event == GIVEN_BACK:
                 self._settle(told)
             else:
@@ -71,24 +76,24 @@ class OwedMoney:
         with self._lock:
             return list(self._owed.values())
 
-    def knows(self, event: str) -> bool:
+    def knows(self, told: Told) -> bool:
         """Say whether a message's money is owed, or went back."""
         with self._lock:
-            return event in self._owed or event in self._settled
+            return told.key in self._owed or told.key in self._settled
 
     def add(self, told: Told) -> bool:
         """Write down that this money must go back; whether that is new. StoreUnavailable."""
         with self._lock:
-            if told.event in self._owed or told.event in self._settled:
+            if told.key in self._owed or told.key in self._settled:
                 return False
             self._journal.record(self._lane, told.by, OWED, told.details())
-            self._owed[told.event] = told
+            self._owed[told.key] = told
             return True
 
     def gave_back(self, told: Told, actor: str) -> bool:
         """Write down that this money went back; whether that is new. StoreUnavailable."""
         with self._lock:
-            if told.event in self._settled:
+            if told.key in self._settled:
                 return False
             self._journal.record(self._lane, actor, GIVEN_BACK, told.details())
             self._settle(told)
@@ -109,8 +114,8 @@ class OwedMoney:
             return same_number or told.event == first.event
 
     def _settle(self, told: Told) -> None:
-        self._owed.pop(told.event, None)
-        self._settled.add(told.event)
+        self._owed.pop(told.key, None)
+        self._settled.add(told.key)
 
 
 def _told(record: Record) -> Told:

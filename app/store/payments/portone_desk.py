@@ -6,14 +6,15 @@ import logging
 import threading
 from datetime import UTC, datetime, timedelta
 
-from app.errors import CheckoutError
-from app.shop.order import Order
+from app.errors import CheckoutError, StoreUnavailable
+from app.shop.order import Order, OrderStatus
 from app.store.orders import SqlOrderStore
 from app.store.payments.desk import PaymentDesk, Taken
 from app.store.payments.portone import PortOne
 
 EVERY_S = 10.0
 ASKED_FOR = timedelta(minutes=30)  # after an order ended: whoever paid then gets it back
+ASKED_ONCE_FOR = timedelta(days=3)  # without an answer before: the internet was away
 STOP_WITHIN_S = 5.0
 
 log = logging.getLogger("checkout.payments")
@@ -28,7 +29,7 @@ class PortOneDesk:
     def __init__(self, lane: str, portone: PortOne, desk: PaymentDesk, orders: SqlOrderStore):
         self.portone = portone
         self._lane, self._desk, self._orders = lane, desk, orders
-        self._asking = threading.Lock()  # the webhook, the customer and this thread at once
+        self._done: set[int] = set()  # ended longer ago, and answered since
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -49,26 +50,38 @@ class PortOneDesk:
         What an earlier try could not give back, or not write down, is given back with it. None
         while nothing is decided. Raises ProviderUnavailable, StoreUnavailable.
         """
-        with self._asking:
-            told = self.portone.look(order)
-            taken = self._desk.take(told) if told else None
-            for owed in self._desk.owed():
-                if (owed.by, owed.order_number) == ("portone", order.number):
-                    self.portone.give_back(order, "The order could not be paid with this.")
-                    self._desk.given_back(owed, owed.by)
-            return taken
+        told = self.portone.look(order)
+        taken = self._desk.take(told) if told else None
+        for owed in self._desk.owed():
+            if (owed.by, owed.order_number) == ("portone", order.number):
+                self.portone.give_back(order, "The order could not be paid with this.")
+                self._desk.given_back(owed, owed.by)
+        return taken
 
     def look(self) -> None:
-        """Ask about every order that waits for PortOne, or ended so a short while ago."""
-        since = datetime.now(UTC) - ASKED_FOR
-        for order in self._orders.unpaid(self._lane, "portone", since):
-            self.ask(order)
+        """Ask about every order that waits for PortOne, or ended a short while ago without it.
+
+        One that PortOne does not answer about, or cannot give back, keeps none of the others.
+        """
+        now = datetime.now(UTC)
+        for order in self._orders.not_paid_by(self._lane, "portone", now - ASKED_ONCE_FOR):
+            order_id = order.id or 0
+            if order_id in self._done:
+                continue
+            try:
+                self.ask(order)
+            except CheckoutError as error:
+                log.warning("portone_not_asked number=%s reason=%s", order.number, error)
+                continue
+            waits = order.status is OrderStatus.AWAITING_PAYMENT
+            if not waits and order.changed_at < now - ASKED_FOR:
+                self._done.add(order_id)
 
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_S):
             try:
                 self.look()
-            except CheckoutError as error:
-                log.warning("portone_not_asked reason=%s", error)
+            except StoreUnavailable:
+                pass  # whoever watches the database says so
             except Exception:  # a thread that dies would leave money where nobody looks for it
                 log.exception("portone_watch_failed")
