@@ -160,3 +160,23 @@ def test_the_next_customer_reads_the_shops_language(till: Server, customer: Page
     till.lay("lemon")
     expect(customer.locator("main")).to_have_attribute("data-language", language)
     expect(customer.locator("#receipt-link")).to_be_hidden()
+
+
+def test_a_screen_with_a_language_in_its_address_goes_back_to_that(
+    till: Server, browser: Browser, clerk: Page
+) -> None:
+    with opened(browser, f"{till.url}/?lang=ko") as page:
+        main = page.locator("main")
+        till.lay("apple")
+        page.get_by_role("button", name="English").click()
+        expect(main).to_have_attribute("data-language", "en")
+        expect(page.locator("#pay")).to_be_enabled()
+        page.click("#pay")
+        clerk.get_by_role("button", name="Money received").click()
+        expect(page.locator("#paid")).to_be_visible()
+        till.lay()
+        expect(page.locator("#empty")).to_be_visible()
+        till.lay("lemon")
+        expect(main).to_have_attribute("data-language", "ko")
+        till.lay()
+        expect(page.locator("#empty")).to_be_visible()
