@@ -94,13 +94,8 @@ def refuse_other_money(order: Order, method: str, proof: Proof) -> None:
     paid = parts().orders.payment(order.id or 0)
     if paid is None or (paid.method == method and method in TOLD):
         return
-    mine = (
-        method,
-        current_user.name,
-        proof.approval_number if method == "card" else "",
-        proof.received_minor if method == "cash" else None,
-    )
-    if mine != (paid.method, paid.confirmed_by, paid.approval_number, paid.received_minor):
+    mine = method, current_user.name, proof.approval_number if method == "card" else ""
+    if mine != (paid.method, paid.confirmed_by, paid.approval_number):
         raise InvalidPayment(
             f"Order {order.number} is paid already: give this money back.", "paid_already"
         )

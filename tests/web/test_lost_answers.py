@@ -174,8 +174,6 @@ def test_money_that_a_second_clerk_took_is_not_passed_over(parts, browser):
     card = {"method": "card", "approval_number": "APPR-1234"}
     assert browser.post(confirm, data=cash).status_code == 303
     assert browser.post(confirm, data=cash).status_code == 303  # a double click
-    corrected = browser.post(confirm, data=cash | {"received": "50000"})
-    assert corrected.status_code == 400  # its change is not what is written down
 
     other = signed_in(browser.application.test_client(), "lee")
     for money in (cash, card):
