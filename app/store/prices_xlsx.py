@@ -263,7 +263,7 @@ class PriceWatcher:
                 log.warning("price_sheet_refused last_good_version=%d reason=%s", version, error)
             self.problem = error
             return
-        except Exception:
+        except Exception:  # whatever a file brings: old prices must not hold without a word
             log.exception("price_sheet_failed")
             self.problem = PriceSheetError("this sheet cannot be used: the log says why")
             return

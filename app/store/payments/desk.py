@@ -138,8 +138,7 @@ class PaymentDesk:
             return False
         if not paid.provider_event and not paid.provider_reference:
             return self._owed.is_confirmed(told)
-        same_number = told.reference != "" and told.reference == paid.provider_reference
-        return same_number or told.event == paid.provider_event
+        return told.is_about(paid.provider_reference, paid.provider_event)
 
     def _keep(self, order: Order, told: Told, reason: str) -> None:
         log.warning("payment_not_taken number=%s reason=%r", order.number, reason)

@@ -40,6 +40,10 @@ class Told:
         """What tells this money from all other, also where a provider uses a number twice."""
         return self.event, self.order_number, self.amount_minor, self.currency
 
+    def is_about(self, reference: str, event: str) -> bool:
+        """Whether this is the payment of that number, or the message itself."""
+        return self.event == event or (self.reference != "" and self.reference == reference)
+
     def details(self) -> dict[str, object]:
         """The values as the journal keeps them."""
         return {
@@ -110,8 +114,7 @@ class OwedMoney:
             if first is None:
                 self._journal.record(self._lane, told.by, TOLD_AGAIN, told.details())
                 self._confirmed[told.order_number] = first = told
-            same_number = told.reference != "" and told.reference == first.reference
-            return same_number or told.event == first.event
+            return told.is_about(first.reference, first.event)
 
     def _settle(self, told: Told) -> None:
         self._owed.pop(told.key, None)
