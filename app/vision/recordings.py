@@ -53,7 +53,8 @@ class VideoFile:
     def _open(self) -> cv2.VideoCapture:
         if not self._path.is_file():
             raise SourceError(f"no video file {str(self._path)!r}: was it moved or deleted?")
-        capture = open_capture(str(self._path), cv2.CAP_FFMPEG, [])
+        # A codec's threads, new ones each round, would scatter its pictures over the heaps.
+        capture = open_capture(str(self._path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
             raise self._unreadable()
         return capture

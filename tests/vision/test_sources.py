@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from app.errors import SourceError
@@ -69,6 +70,16 @@ def test_a_looping_video_begins_again_and_its_time_goes_on(video: Path) -> None:
     assert source.rate_fps == pytest.approx(20)
     assert [round(t_s, 4) for _, t_s in pictures] == [round(n / 20, 4) for n in range(75)]
     assert round(pictures[60][0].mean() / 8) == 0
+
+
+def test_a_film_starts_no_threads_so_that_its_rounds_do_not_scatter_memory() -> None:
+    process = psutil.Process()
+    before = process.num_threads()
+    source = open_source("demo")
+    pictures = [source.read() for _ in range(5)]
+    assert process.num_threads() <= before
+    assert all(pictures)
+    source.close()
 
 
 class ScriptedCapture:
