@@ -193,7 +193,7 @@ def weights_of(info: WeightsInfo, weights: Path, folder: Path) -> Path:
         save_weights(path, load_weights(weights)[0], info)
         write_int8(path, read_int8(weights))
         return path
-    save_weights(path, YoloV3(len(info.names), info.backbone, info.neck), info)
+    save_weights(path, YoloV3(len(info.classes), info.backbone, info.neck), info)
     if openvino_fits():
         write_int8(path, some_int8(path))
     return path
@@ -232,7 +232,7 @@ def network_size(info: WeightsInfo) -> tuple[float, float]:
         multiplied += output.numel() * layer.weight[0].numel()
 
     with torch.device("meta"):  # shapes only
-        model = YoloV3(len(info.names), info.backbone, info.neck).eval()
+        model = YoloV3(len(info.classes), info.backbone, info.neck).eval()
         for layer in model.modules():
             if isinstance(layer, nn.Conv2d):
                 layer.register_forward_hook(count)

@@ -42,18 +42,20 @@ def decode(
     image_size: int,
     confidence: float,
     class_score: str = "softmax",
+    told: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Raw maps of one picture to candidate boxes over a confidence.
 
     maps: float32 (3·(5+C), G, G) of each scale, finest first. anchors: (scales, 3, 2) fractions of
     the input. class_score: the key of CLASS_SCORES that the network was trained for.
+    told: how many of the classes, from the first on, are returned; None for all.
     Returns boxes (N, 4) xyxy in input pixels, scores (N,) in [0, 1], class ids (N,). A box whose
     second name also reaches the confidence is returned under both. Nothing found gives N = 0.
     Source: YOLOv3 section 2.1; the score is objectness × class probability.
     """
     parts = [
         _decode_scale(
-            raw, scale_anchors * image_size, stride, confidence, CLASS_SCORES[class_score]
+            raw, scale_anchors * image_size, stride, confidence, CLASS_SCORES[class_score], told
         )
         for raw, scale_anchors, stride in zip(maps, anchors, strides_of(anchors), strict=True)
     ]
@@ -70,6 +72,7 @@ def _decode_scale(
     stride: int,
     confidence: float,
     class_score: Callable[[np.ndarray], np.ndarray],
+    told: int | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One map; cells are dropped by objectness alone first, since no score can exceed it."""
     grid = raw.shape[-1]
@@ -80,7 +83,7 @@ def _decode_scale(
     centre = (_sigmoid(kept[:, :2]) + np.stack((column, row), axis=1)) * stride
     half = anchors[anchor] * np.exp(np.minimum(kept[:, 2:4], MAX_LOG_SCALE)) / 2
     boxes = np.concatenate((centre - half, centre + half), axis=1).astype(np.float32)
-    scores = _sigmoid(kept[:, 4:5]) * class_score(kept[:, 5:])
+    scores = _sigmoid(kept[:, 4:5]) * class_score(kept[:, 5:])[:, :told]
     index, class_id = np.nonzero(scores >= confidence)
     return boxes[index], scores[index, class_id], class_id
 
@@ -140,10 +143,11 @@ def to_detections(
 ) -> list[Detection]:
     """Raw maps of one picture to detections in that picture's pixels, best score first.
 
-    confidence: the lowest score, a calibrated one if there is a calibration, that is returned.
+    names: of the classes that are told, the first ones of the maps. confidence: the lowest score, a
+    calibrated one if there is a calibration, that is returned.
     """
     least = calibration.least_raw(confidence) if calibration else confidence
-    boxes, scores, class_ids = decode(maps, anchors, letterbox.size, least, class_score)
+    boxes, scores, class_ids = decode(maps, anchors, letterbox.size, least, class_score, len(names))
     kept = suppress(boxes, scores, class_ids)
     boxes, scores, class_ids = letterbox.to_picture(boxes[kept]), scores[kept], class_ids[kept]
     if calibration:  # it keeps the order within a class, all that suppress looks at

@@ -57,6 +57,7 @@ class Decoding(nn.Module):
         cells = torch.cat([_cells(sizes, stride, info.image_size) for sizes, stride in places])
         self.corner, self.stride, self.anchor = map(nn.Buffer, cells.split((2, 1, 2), dim=1))
         self.class_score = CLASS_SCORES[info.class_score]
+        self.told = len(info.names)
         self.calibrated = Calibrated(info.calibration) if info.calibration else nn.Identity()
 
     def forward(self, *maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,7 +66,7 @@ class Decoding(nn.Module):
         cells = torch.cat([m.transpose(2, 3).flatten(1, 2) for m in apart], dim=1)  # (1, N, 5+C)
         centre = self.corner + cells[..., :2].sigmoid() * self.stride
         half = cells[..., 2:4].clamp(max=MAX_LOG_SCALE).exp() * self.anchor / 2
-        scores = cells[..., 4:5].sigmoid() * self.class_score(cells[..., 5:])
+        scores = cells[..., 4:5].sigmoid() * self.class_score(cells[..., 5:])[..., : self.told]
         return torch.cat((centre - half, centre + half), dim=-1), self.calibrated(scores)
 
 

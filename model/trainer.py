@@ -68,7 +68,7 @@ class Trainer:
         torch.backends.cudnn.benchmark = not config.deterministic
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         pictures = self._read_data()
-        begun = start(self.config, self.names, self.items)
+        begun = start(self.config, self.names + self.others, self.items)
         unlearnt = [*begun.anchors.ravel().tolist(), *begun.mean, *begun.std]
         self.identity = Identity(asdict(self.config), pictures, self.place.world, unlearnt)
         self._build(begun)
@@ -86,7 +86,12 @@ class Trainer:
         chance = np.random.default_rng(config.seed)
         kept = chance.permutation(len(samples))[: math.ceil(len(samples) * config.share)]
         samples = [samples[i] for i in sorted(kept)]
-        library = load_library(Path(config.scenes), data.names, "train") if config.scenes else None
+        library = (
+            load_library(Path(config.scenes), data.names, "train", others=True)
+            if config.scenes
+            else None
+        )
+        self.others = library.others if library else ()
         composed = round(len(samples) * config.composed)
         self.items = TrainSet(
             samples, config.image_size, config.seed, library, composed, config.augment
@@ -120,6 +125,7 @@ class Trainer:
             std=begun.std,
             data_hash=data_hash(self.items.samples),
             class_score="sigmoid" if config.loss.class_loss == "bce" else "softmax",
+            others=self.others,
         )
         self.said = begun.said
 

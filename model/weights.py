@@ -39,7 +39,8 @@ class WeightsInfo:
     SHA-256 of the names and sizes of the training files. metrics: what was measured on the
     validation split. class_score: "softmax" where classes exclude each other, "sigmoid" where each
     was trained on its own. calibration: what makes a score a probability; None leaves it as it is.
-    ValueError when it describes no detector.
+    others: classes after the names that are known only so as not to be taken for one of them, and
+    never told. ValueError when it describes no detector.
     """
 
     names: tuple[str, ...]
@@ -54,13 +55,14 @@ class WeightsInfo:
     metrics: dict[str, float] = field(default_factory=dict)
     class_score: str = "softmax"
     calibration: Calibration | None = None
+    others: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES or self.neck not in NECKS:
             raise ValueError(f"unknown backbone {self.backbone!r} or neck {self.neck!r}")
         if self.class_score not in CLASS_SCORES:
             raise ValueError(f"unknown class score {self.class_score!r}")
-        if not self.names or len(set(self.names)) < len(self.names):
+        if not self.names or len(set(self.classes)) < len(self.classes):
             raise ValueError("it needs class names, none of them twice")
         if self.image_size <= 0 or self.image_size % 32:
             raise ValueError(f"the image size must be a multiple of 32, not {self.image_size}")
@@ -73,6 +75,11 @@ class WeightsInfo:
             raise ValueError("its calibration needs a line for each class")
         if len(self.mean) != 3 or len(self.std) != 3 or not _positive(np.array(self.std)):
             raise ValueError("mean and std need three numbers, std over 0")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All that the network tells apart, in order of its outputs."""
+        return self.names + self.others
 
     @property
     def anchor_array(self) -> np.ndarray:
@@ -170,7 +177,7 @@ def read_info(path: Path) -> WeightsInfo:
                 f"{path}: not a weights file of this library; train one or use weights/"
             )
         raw = json.loads(metadata["info"])
-        raw["names"] = tuple(raw["names"])
+        raw["names"], raw["others"] = tuple(raw["names"]), tuple(raw.get("others", ()))
         raw["anchors"] = tuple(tuple(tuple(size) for size in scale) for scale in raw["anchors"])
         raw["mean"], raw["std"] = tuple(raw["mean"]), tuple(raw["std"])
         if raw.get("calibration"):
@@ -190,7 +197,7 @@ def read_info(path: Path) -> WeightsInfo:
 def load_weights(path: Path) -> tuple[YoloV3, WeightsInfo]:
     """Build the network a file describes and fill it, float32, in eval mode; WeightsError."""
     info = read_info(path)
-    model = YoloV3(len(info.names), info.backbone, info.neck)
+    model = YoloV3(len(info.classes), info.backbone, info.neck)
     try:
         state = _read_tensors(path)
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,9 @@ from model.data.surfaces import plain_surfaces
 
 SIZES_FILE = Path(__file__).with_name("sizes_cm.yaml")
 CUTOUT_PX, BACKGROUND_PX = 512, 1024  # longest sides kept: scenes show no more, memory is finite
-DISTRACTOR = -1  # the class id of things that are in the picture and not for sale
+BONUS = "cutouts_bonus"  # the folder of things that are not for sale
+DISTRACTOR = -1  # the class id of things that get no box
+HELD_BACK = 6  # of so many things that are not for sale one is for validation
 
 
 @dataclass(frozen=True)
@@ -33,21 +36,29 @@ class Cutout:
 
 @dataclass(frozen=True)
 class SceneLibrary:
-    """What scenes are made of; ``by_class`` holds cut-outs for sale, ``distractors`` the rest."""
+    """What scenes are made of; ``by_class`` holds cut-outs for sale, ``distractors`` the rest.
+
+    others: names of the rest, whose class ids follow those for sale; without them the rest has none
+    and gets no boxes.
+    """
 
     by_class: dict[int, list[Cutout]]
     distractors: list[Cutout]
     backgrounds: list[np.ndarray]
+    others: tuple[str, ...] = ()
 
 
-def load_library(folder: Path, names: tuple[str, ...], split: str) -> SceneLibrary:
+def load_library(
+    folder: Path, names: tuple[str, ...], split: str, others: bool = False
+) -> SceneLibrary:
     """Read ``cutouts/NAME/*.png`` (or ``cutouts/NAME_*.png``), ``cutouts_bonus/NAME`` and
     ``backgrounds/SPLIT`` (or ``backgrounds``) of a folder.
 
     A ``manifest.csv`` with columns file and split keeps the splits apart; without one every
-    cut-out serves. A ``sizes_cm.yaml`` goes before the shipped one. Without backgrounds plain
-    surfaces are generated, and a line on stderr says so. Raises DataError when there is no cut-out
-    of any name.
+    cut-out serves. Of things not for sale it may keep none for validation: then the last sixth of
+    each name is. others: give those things class ids after the names', and boxes. A
+    ``sizes_cm.yaml`` goes before the shipped one. Without backgrounds plain surfaces are
+    generated, and a line on stderr says so. Raises DataError when there is no cut-out of any name.
     """
     allowed = _manifest(folder, split)
     sizes = _sizes(SIZES_FILE) | _sizes(folder / SIZES_FILE.name)
@@ -60,9 +71,14 @@ def load_library(folder: Path, names: tuple[str, ...], split: str) -> SceneLibra
         raise DataError(
             f"{folder}: needs cutouts/NAME/*.png for at least one of {', '.join(names)}"
         )
-    bonus = sorted((folder / "cutouts_bonus").glob("*"))
-    distractors = [c for d in bonus for c in _cutouts(d, DISTRACTOR, sizes, allowed, folder)]
-    return SceneLibrary(by_class, distractors, _backgrounds(folder / "backgrounds", split))
+    bonus = [d for d in sorted((folder / BONUS).glob("*")) if d.name not in names]
+    distractors = [
+        cutout
+        for number, place in enumerate(bonus, len(names))
+        for cutout in _cutouts(place, number if others else DISTRACTOR, sizes, allowed, folder)
+    ]
+    known = tuple(place.name for place in bonus) if others else ()
+    return SceneLibrary(by_class, distractors, _backgrounds(folder / "backgrounds", split), known)
 
 
 def _sizes(path: Path) -> dict[str, float]:
@@ -100,7 +116,18 @@ def _manifest(folder: Path, split: str) -> set[str] | None:
         rows = csv.DictReader(file)
         if not {"file", "split"} <= set(rows.fieldnames or ()):
             raise DataError(f"{path}: needs the columns 'file' and 'split'")
-        return {row["file"] for row in rows if row["split"] == split}
+        splits = {row["file"]: row["split"] for row in rows}
+    return {file for file, own in (splits | _held_back(splits)).items() if own == split}
+
+
+def _held_back(splits: dict[str, str]) -> dict[str, str]:
+    """Of things not for sale, where a manifest keeps none for validation: the last of each name."""
+    rest = sorted(file for file in splits if file.startswith(f"{BONUS}/"))
+    if any(splits[file] == "val" for file in rest):
+        return {}
+    names = [list(files) for _, files in groupby(rest, lambda file: file.split("/")[1])]
+    kept = [len(files) - len(files) // HELD_BACK for files in names]
+    return {file: "val" for n, files in zip(kept, names, strict=True) for file in files[n:]}
 
 
 def _pictures(folder: Path) -> list[Path]:

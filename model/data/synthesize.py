@@ -29,15 +29,15 @@ class SceneConfig:
 
     fruits: fewest and most. apple_share: diameter of an apple as share of the longer side.
     most_overlap: share of a fruit that another may cover. distractors: chance of each of up to
-    three. clutter: chance of paper; half of it, of a hand, and of each of two other things; a
-    seventh of it, of a bag or a sticker on each fruit. same_class: chance that a fruit is of the
-    same class as the one before.
+    three things not for sale. clutter: chance of paper; half of it, of a hand, and of each of two
+    phones, cups and such; a seventh of it, of a bag or a sticker on each fruit. same_class: chance
+    that a fruit is of the same class as the one before.
     """
 
     fruits: tuple[int, int] = (1, 15)
     apple_share: tuple[float, float] = (0.09, 0.30)
     most_overlap: float = 0.35
-    distractors: float = 0.25
+    distractors: float = 0.35
     clutter: float = 0.35
     same_class: float = 0.3
 

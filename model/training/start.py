@@ -40,15 +40,16 @@ class Start:
     said: str = ""
 
 
-def start(config: TrainConfig, names: Sequence[str], items: TrainSet) -> Start:
+def start(config: TrainConfig, classes: Sequence[str], items: TrainSet) -> Start:
     """Build the network that a run begins with, filled from ``config.weights``.
 
-    Raises SettingsError, WeightsError, or ImportError where a package with weights is missing.
+    classes: names of all that it is to tell apart. Raises SettingsError, WeightsError, or
+    ImportError where a package with weights is missing.
     """
     if config.weights in ("imagenet", "random") or is_darknet_file(Path(config.weights)):
-        begun = _new(config, len(names))
+        begun = _new(config, len(classes))
     else:
-        begun = _continued(config, names)
+        begun = _continued(config, classes)
     mean, std = normalisation(config.normalisation) or (begun.mean, begun.std)
     anchors = chosen_anchors(config, items, begun.anchors)
     if anchors.shape != begun.anchors.shape:
@@ -76,7 +77,7 @@ def _new(config: TrainConfig, classes: int) -> Start:
     return Start(model, anchors, trunk.mean, trunk.std, config.backbone, neck)
 
 
-def _continued(config: TrainConfig, names: Sequence[str]) -> Start:
+def _continued(config: TrainConfig, classes: Sequence[str]) -> Start:
     """The network of a weights file of ours; classes it does not know begin anew.
 
     A trained network keeps its anchors in pixels when the input grows, as in the paper's
@@ -87,17 +88,17 @@ def _continued(config: TrainConfig, names: Sequence[str]) -> Start:
     if config.backbone not in (TrainConfig.backbone, info.backbone):
         raise SettingsError(f"{path}: has the trunk {info.backbone}, not {config.backbone}")
     if config.neck not in ("own", info.neck):
-        return _on_trunk(old.backbone, info, config.neck, len(names))
-    model = YoloV3(len(names), info.backbone, info.neck)
+        return _on_trunk(old.backbone, info, config.neck, len(classes))
+    model = YoloV3(len(classes), info.backbone, info.neck)
     heads = tuple(f"{name}." for name, layer in model.named_modules() if _is_last(layer))
     kept = {k: v for k, v in old.state_dict().items() if not k.startswith(heads)}
     model.load_state_dict(kept, strict=False)
     for before, after in zip(_last(old), _last(model), strict=True):
-        _carry_classes(before, after, info.names, names)
-    known = set(names) & set(info.names)
+        _carry_classes(before, after, info.classes, classes)
+    known = set(classes) & set(info.classes)
     said = (
-        f"{path.name} knows {len(known)} of the {len(names)} classes; the others begin anew"
-        if len(known) < len(names)
+        f"{path.name} knows {len(known)} of the {len(classes)} classes; the rest begin anew"
+        if len(known) < len(classes)
         else ""
     )
     anchors = info.anchor_array * info.image_size / config.image_size

@@ -39,7 +39,9 @@ def random_weights(folder: Path, seed: int = 0, **more: object) -> Path:
     torch.manual_seed(seed)
     described = info(**more)
     path = folder / "random.safetensors"
-    save_weights(path, YoloV3(len(described.names), described.backbone, described.neck), described)
+    save_weights(
+        path, YoloV3(len(described.classes), described.backbone, described.neck), described
+    )
     return path
 
 

@@ -50,6 +50,16 @@ def test_classes_that_do_not_exclude_each_other_are_scored_each_on_its_own():
     assert scores == pytest.approx([0.9 * 0.8, 0.9 * 0.7], rel=1e-5)
 
 
+def test_classes_that_are_not_told_take_their_share_of_the_score_all_the_same():
+    maps = one_box(odds=(0.0, np.log(3.0)))
+    assert decode(maps, coco_anchors(), SIZE, 0.1)[2].tolist() == [0, 1]
+    _, scores, class_ids = decode(maps, coco_anchors(), SIZE, 0.1, told=1)
+    assert class_ids.tolist() == [0]
+    assert scores == pytest.approx([0.9 / 4], rel=1e-5)
+    found = to_detections(maps, coco_anchors(), Letterbox(64, 64, SIZE), ("a",), 0.1)
+    assert [d.key for d in found] == ["a"]
+
+
 def test_two_scales_have_strides_16_and_32():
     maps = one_box(cell=(1, 3), scale=1)[1:]
     boxes, _, _ = decode(maps, coco_anchors(2), SIZE, 0.1)

@@ -83,13 +83,18 @@ def test_an_onnx_file_is_valid_and_holds_nothing_of_the_machine_that_wrote_it(ex
 @pytest.mark.parametrize("neck", ["slim", "tiny"])
 @pytest.mark.parametrize("class_score", sorted(CLASS_SCORES))
 @pytest.mark.parametrize("lines", [None, Calibration((0.5, 1.0, 2.0), (-1.0, 0.0, 1.0))])
-def test_the_graph_decodes_as_the_runtimes_do(neck, class_score, lines):
-    described = info(image_size=64, neck=neck, class_score=class_score, calibration=lines)
+@pytest.mark.parametrize("others", [(), ("peach", "lime")])
+def test_the_graph_decodes_as_the_runtimes_do(neck, class_score, lines, others):
+    described = info(
+        image_size=64, neck=neck, class_score=class_score, calibration=lines, others=others
+    )
     rng = np.random.default_rng(0)
     grids = [8, 4, 2][-len(NECKS[neck][0]) :]
-    maps = [rng.normal(0, 3, (24, g, g)).astype(np.float32) for g in grids]
+    channels = 3 * (5 + len(described.classes))
+    maps = [rng.normal(0, 3, (channels, g, g)).astype(np.float32) for g in grids]
     boxes, scores = Decoding(described)(*(torch.from_numpy(m)[None] for m in maps))
-    each = decode(maps, described.anchor_array, 64, 0.0, class_score)  # every box three times
+    # every box three times, under each of the names
+    each = decode(maps, described.anchor_array, 64, 0.0, class_score, len(described.names))
     expected = lines.apply(each[1], each[2]) if lines else each[1]
     np.testing.assert_allclose(boxes[0].numpy().repeat(3, axis=0), each[0], rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(scores[0].numpy().ravel(), expected, atol=1e-5)

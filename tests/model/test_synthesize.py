@@ -263,6 +263,54 @@ def test_a_manifest_keeps_the_splits_apart(tmp_path):
     assert [c.image[0, 0, 0] for c in library.by_class[0]] == [10]
 
 
+def test_things_not_for_sale_have_names_and_boxes_for_those_who_ask(tmp_path):
+    for place in (
+        "cutouts/apple",
+        "cutouts_bonus/apple",
+        "cutouts_bonus/lime",
+        "cutouts_bonus/nut",
+    ):
+        write_cutout(tmp_path / place / "a.png")
+    library = load_library(tmp_path, ("apple",), "train", others=True)
+    assert library.others == ("lime", "nut")  # what is for sale here is no other thing
+    assert [c.class_id for c in library.distractors] == [1, 2]
+    rng = np.random.default_rng(0)
+    crowded = SceneConfig((0, 0), distractors=1.0, clutter=0)
+    scenes = [compose(library, crowded, rng, 320, 240)[1] for _ in range(9)]
+    assert {int(class_id) for rows in scenes for class_id in rows[:, 0]} == {1, 2}
+    plain = load_library(tmp_path, ("apple",), "train")
+    assert plain.others == ()
+    assert [c.class_id for c in plain.distractors] == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ("listed", "kept"),
+    [
+        pytest.param(["train"] * 13, [11, 12], id="none is kept for validation: the last sixth is"),
+        pytest.param(["train"] * 5, [], id="too few to keep one"),
+        pytest.param(["train"] * 12 + ["val"], [12], id="the manifest keeps some: those alone"),
+    ],
+)
+def test_some_things_not_for_sale_are_kept_for_validation(tmp_path, listed, kept):
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("file", "split"))
+        for split in ("train", "val"):
+            write_cutout(tmp_path / "cutouts" / "apple" / f"{split}.png")
+            rows.writerow((f"cutouts/apple/{split}.png", split))
+        for number, split in enumerate(listed):
+            write_cutout(tmp_path / "cutouts_bonus" / "lime" / f"{number:02d}.png", number)
+            rows.writerow((f"cutouts_bonus/lime/{number:02d}.png", split))
+    seen = {
+        split: [
+            int(c.image[0, 0, 0]) for c in load_library(tmp_path, ("apple",), split).distractors
+        ]
+        for split in ("train", "val")
+    }
+    assert seen["val"] == kept
+    assert seen["train"] == [n for n in range(len(listed)) if n not in kept]
+
+
 def test_a_manifest_without_its_columns_is_refused_and_none_is_said(tmp_path, capsys):
     write_cutout(tmp_path / "cutouts" / "apple" / "a.png", 10)
     load_library(tmp_path, ("apple",), "val")

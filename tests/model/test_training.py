@@ -1,7 +1,9 @@
 import contextlib
 import csv
 import io
+import shutil
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -161,6 +163,28 @@ def test_a_trunk_learns_and_its_batchnorm_keeps_its_statistics(learnt):
     trunks = learnt(frozen_epochs=0)
     assert changed(*trunks, "parameters") == [True] * 8
     assert changed(*trunks, "buffers") == [False] * 8
+
+
+def test_things_not_for_sale_are_learnt_by_name_and_never_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("model.trainer.report", lambda *_: None)
+    scenes = tmp_path / "scenes"
+    shutil.copytree(SAMPLE / "cutouts", scenes / "cutouts")
+    for name in ("lime", "peach"):
+        (scenes / "cutouts_bonus" / name).mkdir(parents=True)
+        for path in (scenes / "cutouts").glob(f"{name}_*.png"):
+            path.rename(scenes / "cutouts_bonus" / name / path.name)
+    config = small_config(tmp_path, epochs=1, scenes=str(scenes))
+    trainer = trained(config, tmp_path / "run")
+    assert {11, 12} <= {
+        int(c) for i in range(len(trainer.items)) for c in trainer.items[i][1][:, 0]
+    }
+    last = tmp_path / "run" / "weights" / "last.safetensors"
+    _, described = load_weights(last)
+    assert described.others == ("lime", "peach")
+    picture = np.zeros((64, 64, 3), np.uint8)
+    found = {d.key for d in TorchDetector(last).detect(picture, confidence=1e-6)}
+    assert found <= set(described.names)
+    assert len(found) > 5
 
 
 def test_classes_learnt_one_by_one_are_scored_one_by_one(tmp_path):

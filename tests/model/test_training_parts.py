@@ -243,7 +243,7 @@ def test_the_same_classes_go_on_unchanged_with_anchors_kept_in_pixels(items, tmp
 def test_classes_known_by_name_are_kept_and_new_ones_begin_anew(items, tmp_path):
     path = random_weights(tmp_path)
     new = begun(items, ("melon", NAMES[2], NAMES[0]), weights=str(path))
-    assert new.said == "random.safetensors knows 2 of the 3 classes; the others begin anew"
+    assert new.said == "random.safetensors knows 2 of the 3 classes; the rest begin anew"
     old = load_weights(path)[0]
     assert same(new.model.backbone, old.backbone)
     assert same(new.model.scale16.five, old.scale16.five)

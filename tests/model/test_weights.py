@@ -24,6 +24,13 @@ def test_a_network_comes_back_from_its_file_as_it_was(tmp_path):
     assert described == info(metrics={"map": 0.5})
 
 
+def test_a_network_that_knows_more_than_it_tells_comes_back_with_all_its_outputs(tmp_path):
+    path = random_weights(tmp_path, others=("peach", "lime"))
+    model, described = load_weights(path)
+    assert (described.names, described.others) == (("apple", "orange", "pear"), ("peach", "lime"))
+    assert model.scale8.head[-1].out_channels == 3 * (5 + 5)
+
+
 @pytest.mark.parametrize(("bits", "share", "off"), [(16, 0.55, 5e-4), (8, 0.32, 4e-3)])
 def test_fewer_bits_make_a_smaller_file_of_nearly_the_same_weights(bits, share, off, tmp_path):
     model = YoloV3(3)
@@ -106,6 +113,7 @@ def described(path, **changes):
         ({"names": None}, "'names'"),
         ({"names": []}, "class names"),
         ({"names": ["apple", "apple"]}, "none of them twice"),
+        ({"others": ["peach", "apple"]}, "none of them twice"),
         ({"colour": "red"}, "'colour'"),
         ({"backbone": "resnet50"}, "unknown backbone 'resnet50'"),
         ({"neck": "thick"}, "neck 'thick'"),
