@@ -45,8 +45,9 @@ def decode(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Raw maps of one picture to candidate boxes over a confidence.
 
-    maps: float32 (3·(5+C), G, G) of each scale, finest first. anchors: (scales, 3, 2) fractions of
-    the input. class_score: the key of CLASS_SCORES that the network was trained for.
+    maps: float32 (3·(5+C), rows, columns) of each scale, finest first. anchors: (scales, 3, 2)
+    fractions of the input's long side, image_size. class_score: the key of CLASS_SCORES that the
+    network was trained for.
     Returns boxes (N, 4) xyxy in input pixels, scores (N,) in [0, 1], class ids (N,). A box whose
     second name also reaches the confidence is returned under both. Nothing found gives N = 0.
     Source: YOLOv3 section 2.1; the score is objectness × class probability.
@@ -72,8 +73,7 @@ def _decode_scale(
     class_score: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One map; cells are dropped by objectness alone first, since no score can exceed it."""
-    grid = raw.shape[-1]
-    cells = raw.reshape(len(anchors), -1, grid, grid)
+    cells = raw.reshape(len(anchors), -1, *raw.shape[-2:])
     least = np.log(confidence / (1 - confidence)) if 0 < confidence < 1 else -np.inf
     anchor, row, column = np.nonzero(cells[:, 4] >= least)
     kept = cells[anchor, :, row, column].astype(np.float32)  # (P, 5 + C)

@@ -59,6 +59,13 @@ def test_two_scales_have_strides_16_and_32():
     assert boxes[0] == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_map_of_a_rectangle_has_its_own_rows_and_columns():
+    lower_half = [raw[:, :, raw.shape[2] // 2 :] for raw in one_box(cell=(1, 1))]
+    (box,), _, _ = decode(lower_half, coco_anchors(), SIZE, 0.1)
+    # what was row 1 at stride 32 is row 0; column 1 stays
+    assert (box[:2] + box[2:]) / 2 == pytest.approx([48, 16], rel=1e-5)
+
+
 @pytest.mark.parametrize(("confidence", "found"), [(0.44, 2), (0.46, 0)])
 def test_the_confidence_is_the_lowest_score_kept(confidence, found):
     assert len(decode(one_box(odds=(0.0, 0.0)), coco_anchors(), SIZE, confidence)[1]) == found
