@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 PAD_GREY = 114  # the grey that letterbox bars are filled with, here and inside the OpenVINO graph
+STEP = 32  # pixels, the stride of the coarsest map: a network's input has sides of whole steps
+SHAPES = (16, 9), (4, 3), (1, 1)  # of a tight input: what cameras deliver, and what holds the rest
 
 
 def cxcywh_to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
@@ -78,22 +80,32 @@ def paired_iou(
     return iou - distance - weight * penalty, iou
 
 
+def short_sides(size: int) -> list[int]:
+    """Lengths that the short side of a tight input may have, pixels, the shortest first.
+
+    size: its long side, a multiple of 32. They are few since OpenVINO compiles a network for each.
+    """
+    return [-(-size * short // (long * STEP)) * STEP for long, short in SHAPES]
+
+
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How a picture was fitted into the square input, and the way back.
+    """How a picture was fitted into the network's input, and the way back.
 
     A picture of ``width`` × ``height`` pixels is scaled by ``scale`` and put at
-    (``left``, ``top``) of a square of ``size`` pixels.
+    (``left``, ``top``) of a square of ``size`` pixels. ``tight``: of a rectangle, which spares the
+    network most of the bars; its long side is ``size``, then a multiple of 32.
     """
 
     width: int
     height: int
     size: int
+    tight: bool = False
 
     @classmethod
-    def of(cls, image: np.ndarray, size: int) -> Letterbox:
-        """How a picture (H, W, 3) fits into a square of ``size`` pixels."""
-        return cls(image.shape[1], image.shape[0], size)
+    def of(cls, image: np.ndarray, size: int, *, tight: bool = False) -> Letterbox:
+        """How a picture (H, W, 3) fits into an input with a long side of ``size`` pixels."""
+        return cls(image.shape[1], image.shape[0], size, tight)
 
     @property
     def scale(self) -> float:
@@ -106,23 +118,32 @@ class Letterbox:
         return max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale))
 
     @property
+    def outer(self) -> tuple[int, int]:
+        """Width and height of the input, pixels."""
+        if not self.tight:
+            return self.size, self.size
+        width, height = self.inner
+        short = next(side for side in short_sides(self.size) if side >= min(width, height))
+        return (self.size, short) if width > height else (short, self.size)
+
+    @property
     def left(self) -> int:
         """Bar left of the picture, pixels."""
-        return (self.size - self.inner[0]) // 2
+        return (self.outer[0] - self.inner[0]) // 2
 
     @property
     def top(self) -> int:
         """Bar above the picture, pixels."""
-        return (self.size - self.inner[1]) // 2
+        return (self.outer[1] - self.inner[1]) // 2
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Fit a uint8 (H, W, 3) picture into a uint8 (size, size, 3) square with grey bars."""
-        square = np.full((self.size, self.size, 3), PAD_GREY, np.uint8)
-        width, height = self.inner
-        square[self.top : self.top + height, self.left : self.left + width] = cv2.resize(
+        """Fit a uint8 (H, W, 3) picture into the input, uint8 like it, with grey bars."""
+        (width, height), (across, down) = self.inner, self.outer
+        fitted = np.full((down, across, 3), PAD_GREY, np.uint8)
+        fitted[self.top : self.top + height, self.left : self.left + width] = cv2.resize(
             image, (width, height), interpolation=cv2.INTER_LINEAR
         )
-        return square
+        return fitted
 
     def to_picture(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """Boxes (N, 4) from input pixels to picture pixels, clipped to the picture."""

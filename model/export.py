@@ -6,7 +6,7 @@
 What goes in and comes out stands in the file's metadata and in docs/training.md. For OpenVINO,
 --int8 takes what model.quantise wrote into the weights; where it wrote nothing, and for ONNX, the
 same is measured on pictures of the training split and on scenes composed from its cut-outs. With
---data the file is compared with the weights on pictures of the val split.
+--data the file is compared with the weights on pictures of the val split, fitted into squares.
 """
 
 from __future__ import annotations
@@ -84,6 +84,14 @@ def _pairs(a: list[Detection], b: list[Detection]) -> list[tuple[Detection, Dete
     return pairs
 
 
+def fitted(image: np.ndarray, side: int) -> np.ndarray:
+    """A picture as files take it, in a square: uint8 (S, S, 3).
+
+    The library's own detectors leave bars away, but not of a picture that has them.
+    """
+    return Letterbox.of(image, side).apply(image)
+
+
 def export_onnx(weights: Path, out: Path, training: Validation | None) -> None:
     """Write an ONNX file; in int8 with ranges measured on training pictures, if there are any."""
     import onnx
@@ -94,8 +102,7 @@ def export_onnx(weights: Path, out: Path, training: Validation | None) -> None:
     graph = to_onnx(model, info)
     if training:
         images = (image for image, _ in training.pictures())
-        side = info.image_size
-        graph = quantised(graph, [Letterbox.of(image, side).apply(image)[None] for image in images])
+        graph = quantised(graph, [fitted(image, info.image_size)[None] for image in images])
     onnx.save(graph, out)
 
 
@@ -203,7 +210,7 @@ def report(weights: Path, out: Path, data: DataConfig | None) -> None:
     if data:
         paths = list_pictures(data, "val")
         chosen = paths[:: -(-len(paths) // COMPARED)]
-        pictures = [read_picture(path) for path in chosen]
+        pictures = [fitted(read_picture(path), read_info(weights).image_size) for path in chosen]
         print(agreement(load_detector(weights, "torch"), ExportedDetector(out), pictures))
 
 

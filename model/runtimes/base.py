@@ -41,16 +41,17 @@ class BaseDetector(ABC):
 
     @abstractmethod
     def raw_maps(self, fitted: np.ndarray) -> Sequence[np.ndarray]:
-        """A letterboxed uint8 (S, S, 3) BGR picture → float32 (3·(5+C), G, G) maps, finest first.
+        """A letterboxed uint8 (H, W, 3) BGR picture → float32 (3·(5+C), rows, columns) maps.
 
-        OpenCV fits the picture, not the graph: there it would take several times as long.
+        H and W are multiples of 32; the finest map comes first. OpenCV fits the picture, not the
+        graph: there it would take several times as long.
         """
 
     def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
         """Find the fruit in one picture; see model.detector.Detector."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
-        fit = Letterbox.of(image, self.image_size)
+        fit = Letterbox.of(image, self.image_size, tight=True)
         least = self.confidence if confidence is None else confidence
         found = self.find(self.raw_maps(fit.apply(image)), fit, least)
         return fruits(found) if confidence is None else found

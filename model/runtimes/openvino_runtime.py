@@ -15,15 +15,29 @@ import openvino as ov
 import torch
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
+from model.boxes import SHAPES, Letterbox
 from model.runtimes.base import BaseDetector, load_fused
 from model.runtimes.int8 import with_int8
 from model.weights import Int8, WeightsInfo, read_int8
 
 TRIES = 10  # pictures to tell how fast a number of threads is
 
+Shape = tuple[int, ...]  # (H, W, 3) of a letterboxed picture
+Way = tuple[int, int]  # threads, and requests at once that share them
+
+
+class Requests(threading.local):
+    """The calling thread's own requests, one a shape."""
+
+    def __init__(self) -> None:
+        self.of: dict[Shape, ov.InferRequest] = {}
+
 
 class OpenVinoDetector(BaseDetector):
-    """Takes the letterboxed uint8 BGR picture as it is; colour order and scale are in the graph."""
+    """Takes the letterboxed uint8 BGR picture as it is; colour order and scale are in the graph.
+
+    The network is compiled for a webcam's shape at once, for another when its first picture comes.
+    """
 
     runtime = "openvino"
 
@@ -40,19 +54,34 @@ class OpenVinoDetector(BaseDetector):
         super().__init__(info)
         numbers = read_int8(weights) if int8 else {}
         self.precision = "int8" if numbers else "float32"
-        graph = to_openvino(model, info, numbers)
+        self._graph = to_openvino(model, info, numbers)
         ways = [(threads, at_once)] if threads else ways_to_share(torch.get_num_threads(), at_once)
-        self._network, self.at_once = fastest(graph, ways)
-        self._own = threading.local()
+        width, height = Letterbox(*SHAPES[0], info.image_size, tight=True).outer
+        usual = height, width, 3
+        network, self._way = fastest(shaped(self._graph, usual), ways)
+        self.at_once = self._way[1]
+        self._networks: dict[Shape, ov.CompiledModel] = {usual: network}
+        self._compiling = threading.Lock()
+        self._own = Requests()
         self._scales = model.scales
 
     def raw_maps(self, fitted: np.ndarray) -> Sequence[np.ndarray]:
         """See BaseDetector; the maps are the calling thread's until it asks again."""
-        if not hasattr(self._own, "request"):
-            self._own.request = self._network.create_infer_request()
-        request = self._own.request
+        request = self._request(fitted.shape)
         request.infer([fitted[None]], share_inputs=True)
         return [request.get_output_tensor(i).data[0] for i in range(self._scales)]
+
+    def _request(self, shape: Shape) -> ov.InferRequest:
+        if shape not in self._own.of:
+            self._own.of[shape] = self._network(shape).create_infer_request()
+        return self._own.of[shape]
+
+    def _network(self, shape: Shape) -> ov.CompiledModel:
+        """The network for letterboxed pictures of a shape, compiled once for all threads."""
+        with self._compiling:
+            if shape not in self._networks:
+                self._networks[shape] = compiled(shaped(self._graph, shape), *self._way)
+            return self._networks[shape]
 
 
 def to_openvino(model: torch.nn.Module, info: WeightsInfo, int8: Int8) -> ov.Model:
@@ -79,6 +108,13 @@ def graph_of(model: torch.nn.Module, shape: tuple[int, int, int, int]) -> ov.Mod
         # a small example and no second run to check the trace: the shape is set below
         traced = torch.jit.trace(model.eval(), torch.zeros(1, 3, 64, 64), check_trace=False)
         return ov.convert_model(traced, input=list(shape))
+
+
+def shaped(graph: ov.Model, shape: Shape) -> ov.Model:
+    """A copy of to_openvino's graph for letterboxed pictures (H, W, 3), multiples of 32."""
+    copy = graph.clone()
+    copy.reshape([1, *shape])
+    return copy
 
 
 def compiled(graph: ov.Model, threads: int | None = None, at_once: int = 1) -> ov.CompiledModel:
@@ -108,25 +144,29 @@ def core() -> ov.Core:
     return ov.Core()
 
 
-def ways_to_share(cores: int, at_once: int) -> list[tuple[int, int]]:
+def ways_to_share(cores: int, at_once: int) -> list[Way]:
     """Threads and how many pictures they share, from the least threads on."""
     some = sorted({1, max(1, cores // 2), cores})
     return [(threads, n) for threads in some for n in sorted({1, min(at_once, threads)})]
 
 
-def fastest(graph: ov.Model, ways: Sequence[tuple[int, int]]) -> tuple[ov.CompiledModel, int]:
-    """A graph made ready in the way that answers most pictures a second here, and for how many.
+def fastest(graph: ov.Model, ways: Sequence[Way]) -> tuple[ov.CompiledModel, Way]:
+    """A graph made ready in the way that answers most pictures a second here, and that way.
 
-    ways: threads, and requests at once that share them. Threads beyond the real cores, or on slow
-    ones beside fast ones, make an answer later; two pictures on a core each are answered sooner
-    than one after the other on both, mostly. What a machine has is told best by trying.
+    Threads beyond the real cores, or on slow ones beside fast ones, make an answer later; two
+    pictures on a core each are answered sooner than one after the other on both, mostly. What a
+    machine has is told best by trying.
     """
-    tried = [(compiled(graph, threads, at_once), at_once) for threads, at_once in ways]
-    spent_s = [_seconds_a_picture(network, at_once) for network, at_once in tried]
-    return tried[best_way(ways, spent_s)]
+    tried = [compiled(graph, threads, at_once) for threads, at_once in ways]
+    spent_s = [
+        _seconds_a_picture(network, at_once)
+        for network, (_, at_once) in zip(tried, ways, strict=True)
+    ]
+    best = best_way(ways, spent_s)
+    return tried[best], ways[best]
 
 
-def best_way(ways: Sequence[tuple[int, int]], spent_s: Sequence[float]) -> int:
+def best_way(ways: Sequence[Way], spent_s: Sequence[float]) -> int:
     """Which of the ways to take, by what a picture takes in each; see ``fastest``.
 
     More threads must save a twentieth, as they are taken from camera and browsers. More pictures on

@@ -28,16 +28,16 @@ def int8_product(side: int) -> ov.InferRequest:
 
 
 def letterbox_graph(fit: Letterbox) -> ov.InferRequest:
-    """``fit.apply`` as a graph from uint8 (1, H, W, 3) to float32 (1, S, S, 3)."""
-    given = opset13.parameter([1, fit.size, fit.size, 3], np.float32)
+    """``fit.apply`` as a graph from a uint8 (1, H, W, 3) picture to the input in float32."""
+    (width, height), (across, down) = fit.inner, fit.outer
+    given = opset13.parameter([1, down, across, 3], np.float32)
     steps = PrePostProcessor(ov.Model([opset13.result(given)], [given]))
     steps.input().model().set_layout(ov.Layout("NHWC"))
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(
         ov.Layout("NHWC")
     ).set_spatial_static_shape(fit.height, fit.width)
-    (width, height), size = fit.inner, fit.size
     before = [0, fit.top, fit.left, 0]
-    after = [0, size - height - fit.top, size - width - fit.left, 0]
+    after = [0, down - height - fit.top, across - width - fit.left, 0]
     steps.input().preprocess().resize(
         ResizeAlgorithm.RESIZE_LINEAR, height, width
     ).convert_element_type(ov.Type.f32).pad(before, after, float(PAD_GREY), PaddingMode.CONSTANT)

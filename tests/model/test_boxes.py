@@ -4,7 +4,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.boxes import PAD_GREY, Letterbox, cxcywh_to_xyxy, iou_wh, iou_xyxy, paired_iou
+from model.boxes import (
+    PAD_GREY,
+    Letterbox,
+    cxcywh_to_xyxy,
+    iou_wh,
+    iou_xyxy,
+    paired_iou,
+    short_sides,
+)
 
 
 def test_corners_come_from_centre_and_size():
@@ -51,15 +59,66 @@ def test_letterbox_puts_grey_bars_above_and_below_a_wide_picture():
     assert (square[48:] == PAD_GREY).all()
 
 
+@pytest.mark.parametrize(
+    ("size", "sides"),
+    [(416, [256, 320, 416]), (320, [192, 256, 320]), (96, [64, 96, 96]), (32, [32, 32, 32])],
+)
+def test_the_short_side_is_that_of_16_to_9_of_4_to_3_or_of_a_square(size, sides):
+    assert short_sides(size) == sides
+
+
+@pytest.mark.parametrize(
+    ("picture", "outer"),
+    [
+        ((1280, 720), (416, 256)),
+        ((1920, 1080), (416, 256)),
+        ((720, 1280), (256, 416)),
+        ((640, 480), (416, 320)),
+        ((480, 640), (320, 416)),
+        ((416, 416), (416, 416)),
+        ((500, 400), (416, 416)),
+        ((1000, 999), (416, 416)),
+        ((1, 1000), (256, 416)),
+        ((1000, 1), (416, 256)),
+        ((1, 1), (416, 416)),
+        pytest.param((416, 256), (416, 256), id="just fits"),
+        pytest.param((416, 257), (416, 320), id="one line too many"),
+    ],
+)
+def test_a_tight_input_is_the_smallest_shape_that_holds_the_picture(picture, outer):
+    fit = Letterbox(*picture, 416, tight=True)
+    assert fit.outer == outer
+    assert fit.scale == Letterbox(*picture, 416).scale
+
+
+@given(width=st.integers(1, 3000), height=st.integers(1, 3000), steps=st.integers(1, 20))
+def test_a_tight_input_holds_the_picture_in_one_of_five_shapes(width, height, steps):
+    size = 32 * steps
+    fit = Letterbox(width, height, size, tight=True)
+    assert max(fit.outer) == size
+    assert min(fit.outer) in short_sides(size)
+    assert all(inner <= outer for inner, outer in zip(fit.inner, fit.outer, strict=True))
+    assert all(outer % 32 == 0 for outer in fit.outer)
+
+
+def test_a_tight_letterbox_leaves_few_bars():
+    fitted = Letterbox(160, 90, 160, tight=True).apply(np.full((90, 160, 3), 255, np.uint8))
+    assert fitted.shape == (96, 160, 3)
+    assert (fitted[:3] == PAD_GREY).all()
+    assert (fitted[3:93] == 255).all()
+    assert (fitted[93:] == PAD_GREY).all()
+
+
 @given(
     width=st.integers(16, 3000),
     height=st.integers(16, 3000),
     size=st.sampled_from([96, 320, 416]),
+    tight=st.booleans(),
     x=st.floats(0, 1),
     y=st.floats(0, 1),
 )
-def test_a_box_put_into_the_input_and_back_is_the_same_box(width, height, size, x, y):
-    fit = Letterbox(width, height, size)
+def test_a_box_put_into_the_input_and_back_is_the_same_box(width, height, size, tight, x, y):
+    fit = Letterbox(width, height, size, tight)
     box = np.array([[0, 0, x * width, y * height]], np.float32)
     inner = np.array([*fit.inner, *fit.inner], np.float32)
     offset = np.array([fit.left, fit.top] * 2, np.float32)

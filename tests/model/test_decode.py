@@ -3,7 +3,14 @@ import pytest
 
 from model.anchors import coco_anchors
 from model.boxes import Letterbox
-from model.decode import decode, fruits, one_per_fruit, suppress, to_detections
+from model.decode import (
+    decode,
+    fruits,
+    one_per_fruit,
+    shared_with_others,
+    suppress,
+    to_detections,
+)
 from model.runtimes.base import BaseDetector
 from tests.model.helpers import info, raw_maps
 
@@ -50,14 +57,31 @@ def test_classes_that_do_not_exclude_each_other_are_scored_each_on_its_own():
     assert scores == pytest.approx([0.9 * 0.8, 0.9 * 0.7], rel=1e-5)
 
 
-def test_classes_that_are_not_told_take_their_share_of_the_score_all_the_same():
-    maps = one_box(odds=(0.0, np.log(3.0)))
-    assert decode(maps, coco_anchors(), SIZE, 0.1)[2].tolist() == [0, 1]
-    _, scores, class_ids = decode(maps, coco_anchors(), SIZE, 0.1, told=1)
-    assert class_ids.tolist() == [0]
-    assert scores == pytest.approx([0.9 / 4], rel=1e-5)
-    found = to_detections(maps, coco_anchors(), Letterbox(64, 64, SIZE), ("a",), 0.1)
-    assert [d.key for d in found] == ["a"]
+@pytest.mark.parametrize(
+    ("apple", "peach", "overlap", "expected"),
+    [
+        pytest.param(0.4, 0.6, 40, 0.16, id="surely a peach"),
+        pytest.param(0.6, 0.4, 40, 0.6, id="rather an apple"),
+        pytest.param(0.5, 0.5, 40, 0.5, id="as likely the one as the other"),
+        pytest.param(0.4, 0.6, 0, 0.4, id="the peach lies elsewhere"),
+    ],
+)
+def test_a_fruit_keeps_a_share_of_its_score_where_something_else_is_surer(
+    apple, peach, overlap, expected
+):
+    boxes = np.array([[0, 0, 40, 40], [40 - overlap, 0, 80 - overlap, 40]], np.float32)
+    scores = shared_with_others(boxes, np.array([apple, peach]), np.array([0, 1]), told=1)
+    assert scores == pytest.approx([expected, peach])
+
+
+def test_classes_that_are_not_told_take_their_share_of_the_score_and_are_not_told():
+    maps, fit = one_box(odds=(0.0, np.log(3.0))), Letterbox(64, 64, SIZE)
+    both = to_detections(maps, coco_anchors(), fit, ("a", "b"), 0.01)
+    assert [(d.key, round(d.score, 3)) for d in both] == [("b", 0.675), ("a", 0.225)]
+    told = to_detections(maps, coco_anchors(), fit, ("a",), 0.01)
+    assert [d.key for d in told] == ["a"]
+    assert told[0].score == pytest.approx(0.225 * 0.25)
+    assert to_detections(maps, coco_anchors(), fit, ("a",), 0.1) == []
 
 
 def test_two_scales_have_strides_16_and_32():
@@ -67,6 +91,13 @@ def test_two_scales_have_strides_16_and_32():
     # the middle of row 1, column 3 at stride 16 is (56, 24)
     expected = [56 - width / 2, 24 - height / 2, 56 + width / 2, 24 + height / 2]
     assert boxes[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_map_of_a_rectangle_has_its_own_rows_and_columns():
+    lower_half = [raw[:, :, raw.shape[2] // 2 :] for raw in one_box(cell=(1, 1))]
+    (box,), _, _ = decode(lower_half, coco_anchors(), SIZE, 0.1)
+    # what was row 1 at stride 32 is row 0; column 1 stays
+    assert (box[:2] + box[2:]) / 2 == pytest.approx([48, 16], rel=1e-5)
 
 
 @pytest.mark.parametrize(("confidence", "found"), [(0.44, 2), (0.46, 0)])

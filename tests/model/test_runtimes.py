@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from model.boxes import iou_xyxy
+from model.boxes import Letterbox, iou_xyxy
 from model.data.dataset import read_config, read_picture, read_split
 from model.detector import load_detector
-from model.runtimes.openvino_runtime import OpenVinoDetector, best_way, ways_to_share
+from model.runtimes.openvino_runtime import OpenVinoDetector, best_way, compiled, ways_to_share
 from model.runtimes.torch_runtime import TorchDetector
 from model.weights import save_weights
 from model.yolov3 import YoloV3
@@ -202,6 +202,70 @@ def test_threads_that_ask_at_the_same_time_get_the_answers_of_one(pictures):
     assert detector.at_once == 2
     assert any(alone)
     assert together == alone
+
+
+def same_fruits(found, expected):
+    """How many of the expected fruits were found again: name, place and score."""
+    boxes = np.array([d.box_xyxy for d in found]).reshape(-1, 4)
+    return sum(
+        any(
+            other.key == fruit.key and overlap > 0.8 and abs(other.score - fruit.score) < 0.15
+            for other, overlap in zip(
+                found, iou_xyxy(np.array([fruit.box_xyxy]), boxes)[0], strict=True
+            )
+        )
+        for fruit in expected
+    )
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_without_its_bars_a_picture_shows_the_same_fruit(runtime, pictures):
+    detector = load_detector(DEFAULT_WEIGHTS, runtime)
+    sure = again = 0
+    for image in pictures:
+        square = Letterbox.of(image, detector.image_size)
+        expected = detector.find(detector.raw_maps(square.apply(image)), square, 0.6)
+        sure += len(expected)
+        again += same_fruits(detector.detect(image, 0.45), expected)
+    assert again > 0.9 * sure > 0
+
+
+def in_five_shapes(picture):
+    """A picture as wide and as high screens have it, as photographs, and square."""
+    height, width = picture.shape[:2]
+    shapes = ((16, 9), (9, 16), (4, 3), (3, 4), (1, 1))
+    scales = [(across, down, min(width / across, height / down)) for across, down in shapes]
+    return [picture[: int(down * s), : int(across * s)] for across, down, s in scales]
+
+
+def test_threads_that_ask_for_different_shapes_at_once_get_the_answers_of_one(pictures):
+    mixed = [part for picture in pictures[:4] for part in in_five_shapes(picture)]
+    alone = list(map(OpenVinoDetector(DEFAULT_WEIGHTS, threads=2, at_once=2).detect, mixed))
+    detector = OpenVinoDetector(DEFAULT_WEIGHTS, threads=2, at_once=2)
+
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(detector.detect, mixed))
+
+    assert any(alone)
+    assert together == alone
+
+
+def test_no_more_than_five_networks_are_compiled_each_for_all_threads(tmp_path, monkeypatch):
+    shapes = []
+
+    def noted(graph, *way):
+        shapes.append(tuple(graph.input().shape)[1:3])
+        return compiled(graph, *way)
+
+    monkeypatch.setattr("model.runtimes.openvino_runtime.compiled", noted)
+    detector = OpenVinoDetector(random_weights(tmp_path, image_size=160), threads=2, at_once=2)
+    assert shapes == [(96, 160)]  # a webcam's is there before its first frame
+
+    sizes = [(90, 160), (160, 90), (120, 160), (160, 120), (160, 160), (7, 100), (100, 7), (99, 98)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda hw: detector.detect(np.zeros((*hw, 3), np.uint8)), sizes * 3))
+
+    assert sorted(shapes) == [(96, 160), (128, 160), (160, 96), (160, 128), (160, 160)]
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
