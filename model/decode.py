@@ -148,10 +148,12 @@ def to_detections(
     kept = suppress(boxes, scores, class_ids)
     boxes, scores, class_ids = letterbox.to_picture(boxes[kept]), scores[kept], class_ids[kept]
     scores = shared_with_others(boxes, scores, class_ids, len(names))
+    told = class_ids < len(names)
+    boxes, scores, class_ids = boxes[told], scores[told], class_ids[told]
     if calibration:  # it keeps the order within a class, all that suppress looks at
         scores = calibration.apply(scores, class_ids)
     order = np.argsort(-scores, kind="stable")
-    order = order[(scores[order] >= confidence) & (class_ids[order] < len(names))]
+    order = order[scores[order] >= confidence]
     return as_detections(boxes[order], scores[order], class_ids[order], names)
 
 

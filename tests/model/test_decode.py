@@ -3,6 +3,7 @@ import pytest
 
 from model.anchors import coco_anchors
 from model.boxes import Letterbox
+from model.calibration import Calibration
 from model.decode import (
     decode,
     fruits,
@@ -82,6 +83,9 @@ def test_classes_that_are_not_told_take_their_share_of_the_score_and_are_not_tol
     assert [d.key for d in told] == ["a"]
     assert told[0].score == pytest.approx(0.225 * 0.25)
     assert to_detections(maps, coco_anchors(), fit, ("a",), 0.1) == []
+    lines = Calibration((1.0,), (1.0,))  # of what is told alone
+    [calibrated] = to_detections(maps, coco_anchors(), fit, ("a",), 0.01, calibration=lines)
+    assert calibrated.score > told[0].score
 
 
 def test_two_scales_have_strides_16_and_32():
