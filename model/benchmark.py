@@ -100,32 +100,50 @@ def sample_picture() -> np.ndarray:
 def time_detector(detector: BaseDetector, image: np.ndarray, rounds: int) -> list[Timing]:
     """The steps of one runtime: network, decode and NMS, and all of it, letterbox included.
 
-    Of a detector for several threads all of it only, as the time between two answers.
+    The network on a square, by which networks are compared, and on what it gets of the picture. Of
+    a detector for several threads all of it only.
     """
-    fit = Letterbox.of(image, detector.image_size)
-    fitted = fit.apply(image)
+    if detector.at_once > 1:
+        return [time_at_once(detector, image, rounds)]
+    square = Letterbox.of(image, detector.image_size).apply(image)
+    fit = Letterbox.of(image, detector.image_size, tight=True)
+    fitted, (width, height) = fit.apply(image), fit.outer
     maps = detector.raw_maps(fitted)
 
     def row(step: str, call: Callable[[], object]) -> Timing:
-        runtime = f"{detector.runtime} {detector.precision}"
-        return Timing(step, runtime, detector.image_size, *time_calls(call, rounds))
+        return Timing(step, in_use(detector), detector.image_size, *time_calls(call, rounds))
 
-    if (n := detector.at_once) > 1:
-        with ThreadPoolExecutor(n) as pool:
-            pair = time_calls(lambda: list(pool.map(detector.detect, [image] * n)), rounds)
-        runtime = f"{detector.runtime} {detector.precision}"
-        each = (ms / n for ms in pair)
-        return [Timing(f"detect, {n} at once", runtime, detector.image_size, *each)]
     return [
-        row(NETWORK, lambda: detector.raw_maps(fitted)),
+        row(NETWORK, lambda: detector.raw_maps(square)),
+        row(f"{NETWORK} {width}×{height}", lambda: detector.raw_maps(fitted)),
         row("decode + NMS", lambda: detector.find(maps, fit, detector.confidence)),
         row("detect, all", lambda: detector.detect(image)),
     ]
 
 
+def time_at_once(detector: BaseDetector, image: np.ndarray, rounds: int) -> Timing:
+    """All of it on as many threads as the detector is for, as the time between two answers."""
+    n = detector.at_once
+    with ThreadPoolExecutor(n) as pool:
+        spent_ms = time_calls(lambda: list(pool.map(detector.detect, [image] * n)), rounds)
+    each_ms = (ms / n for ms in spent_ms)
+    return Timing(f"detect, {n} at once", in_use(detector), detector.image_size, *each_ms)
+
+
+def in_use(detector: BaseDetector) -> str:
+    """The runtime, with what it computes in."""
+    return f"{detector.runtime} {detector.precision}"
+
+
+def frame_share(size: int) -> float:
+    """The part of a square's multiply-adds that a 720p picture takes: they go with the area."""
+    width, height = Letterbox(1280, 720, size, tight=True).outer
+    return width * height / size**2
+
+
 def time_shared(image: np.ndarray, size: int, rounds: int) -> list[Timing]:
     """The steps that no runtime changes, and what the letterbox would take as a part of a graph."""
-    fit = Letterbox.of(image, size)
+    fit = Letterbox.of(image, size, tight=True)
     small = cv2.resize(image, (960, 540), interpolation=cv2.INTER_AREA)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
@@ -223,7 +241,7 @@ def detectors(weights: Path, threads: int | None) -> Iterator[BaseDetector]:
 
 
 def network_size(info: WeightsInfo) -> tuple[float, float]:
-    """Millions of parameters, and billions of the convolutions' multiply-adds for one picture."""
+    """Millions of parameters, and billions of the convolutions' multiply-adds for one square."""
     multiplied = 0
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -243,7 +261,7 @@ def network_size(info: WeightsInfo) -> tuple[float, float]:
 def as_table(timings: list[Timing], peaks: Mapping[str, float], gmac: Mapping[int, float]) -> str:
     """Aligned text, with the networks' share of the peak of what they compute in.
 
-    peaks: billions of operations a second. gmac: by input size, for one picture.
+    peaks: billions of operations a second. gmac: by input size, for one square.
     """
     told = ", ".join(f"{peak:.0f} GOP/s in {precision}" for precision, peak in peaks.items())
     lines = [f"peak of this machine (matrix products): {told}", ""]
@@ -318,7 +336,8 @@ def main(argv: list[str] | None = None) -> None:
         described = wanted(info, args.backbone or info.backbone, args.neck or info.neck, size)
         millions, gmac[size] = network_size(described)
         kind = f"{described.backbone}, {described.neck} neck, {size}"
-        print(f"{kind}: {millions:.1f} M parameters, {gmac[size]:.2f} GMAC", flush=True)
+        frame = f"{gmac[size] * frame_share(size):.2f} of them for 720p"
+        print(f"{kind}: {millions:.1f} M parameters, {gmac[size]:.2f} GMAC, {frame}", flush=True)
         timings += time_shared(image, size, args.rounds)
         with tempfile.TemporaryDirectory() as folder:
             path = weights_of(described, args.weights, Path(folder))
@@ -334,7 +353,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.lane:
         lane = list(time_lane(args.weights, args.lane))
         used = "int8" if openvino_fits() and read_int8(args.weights) else "float32"
-        print(f"\n{lane_table(lane, peaks[used], network_size(info)[1])}")
+        frame_gmac = network_size(info)[1] * frame_share(info.image_size)
+        print(f"\n{lane_table(lane, peaks[used], frame_gmac)}")
         figures["lane"] = [asdict(row) for row in lane]
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2))

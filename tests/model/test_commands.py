@@ -109,6 +109,8 @@ def test_benchmark_times_every_runtime_beside_the_machines_peak(
     runtimes = {(row["runtime"], row["image_size"]) for row in figures["timings"]}
     assert {("torch float32", 64), ("torch float32", 96), ("opencv", 64)} <= runtimes
     assert all(row["median_ms"] > 0 for row in figures["timings"])
+    networks = {row["step"] for row in figures["timings"] if row["step"].startswith("network")}
+    assert networks == {"network", "network 64×64", "network 96×64"}
     assert "GOP/s in float32" in capsys.readouterr().out
 
 
@@ -141,12 +143,18 @@ def test_benchmark_times_somebody_elses_network_beside_its_own(weights, tmp_path
     assert f"network 64 / peer, openvino float32: {ratio:.2f}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("size", "share"), [(416, 256 / 416), (320, 192 / 320), (64, 1.0)])
+def test_a_720p_picture_takes_a_part_of_the_square(size, share):
+    assert benchmark.frame_share(size) == pytest.approx(share)
+
+
 @pytest.mark.skipif(not openvino_fits(), reason="OpenVINO is for x86")
-def test_the_letterbox_as_a_graph_gives_the_picture_that_opencv_gives():
+@pytest.mark.parametrize("tight", [False, True])
+def test_the_letterbox_as_a_graph_gives_the_picture_that_opencv_gives(tight):
     from model.runtimes.openvino_speed import letterbox_graph
 
     image = benchmark.sample_picture()
-    fit = Letterbox.of(image, 416)
+    fit = Letterbox.of(image, 416, tight=tight)
     graph = letterbox_graph(fit)
     (found,) = graph.infer([image[None]]).values()
     np.testing.assert_allclose(found[0], fit.apply(image), atol=1)
