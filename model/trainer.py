@@ -24,7 +24,7 @@ from model.data.trainset import TrainSet, collate, one_thread
 from model.loss import NonFiniteLoss, YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
 from model.training.average import Average
-from model.training.inputs import Inputs
+from model.training.inputs import Inputs, squared
 from model.training.meter import timed
 from model.training.optimizer import build_optimizer
 from model.training.order import Keyed, Order
@@ -237,7 +237,7 @@ class Trainer:
         self, maps: tuple[Tensor, ...], rows: Tensor, anchor_scale: float
     ) -> dict[str, Tensor]:
         try:
-            return self.loss(maps, rows, anchor_scale)
+            return self.loss(squared(maps), rows, anchor_scale)
         except NonFiniteLoss as error:
             where = f"epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}"
             raise NonFiniteLoss(f"{where}: {error}") from None

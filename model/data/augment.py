@@ -17,13 +17,14 @@ import albumentations as A  # noqa: N812
 import cv2
 import numpy as np
 import yaml
+from albumentations.augmentations.crops.transforms import CropSizeError
 
 from model.boxes import Letterbox
 from model.data.dataset import DataError
 
 FOLDER = Path(__file__).with_name("augmentations")
 PRESETS = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-SIZES = {"max_size", "min_height", "min_width", "height", "width"}  # given as shares of the input
+Sides = dict[str, float]  # arguments given as shares of the input: of how many pixels
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,13 @@ class AugmentConfig:
 
 
 @lru_cache
-def load_transform(preset: str, size: int) -> A.Compose:
-    """Build a preset for a square input of ``size`` pixels; boxes go along as pascal_voc.
+def load_transform(preset: str, size: int, shape: tuple[int, int] = (1, 1)) -> A.Compose:
+    """Build a preset for an input with a long side of ``size`` pixels; boxes go as pascal_voc.
 
-    One object a process, preset and size, since building it costs more than using it; call
-    ``set_random_seed`` before each picture. Raises DataError, naming the file and the transform,
-    for a preset that cannot be built.
+    shape: width and height of the pictures that the input holds, as a ratio. One object a process,
+    preset, size and shape, since building it costs more than using it; call ``set_random_seed``
+    before each picture. Raises DataError, naming the file and the transform, for a preset that
+    cannot be built.
     """
     path = FOLDER / f"{preset}.yaml" if preset in PRESETS else Path(preset)
     try:
@@ -59,19 +61,29 @@ def load_transform(preset: str, size: int) -> A.Compose:
     boxes = A.BboxParams(
         "pascal_voc", label_fields=["class_ids"], min_visibility=0.3, min_area=36, clip=True
     )
-    transforms = _build_all(steps, size, str(path))
+    transforms = _build_all(steps, _sides(size, shape), str(path))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a preset may well move no box
         return A.Compose(transforms, bbox_params=boxes)
 
 
-def _build_all(steps: Any, size: int, where: str) -> list[Any]:
+def _sides(size: int, shape: tuple[int, int]) -> Sides:
+    width, height = Letterbox(*shape, size, tight=True).outer
+    middle = (width * height) ** 0.5  # so that pictures of another shape fill as much of the input
+    return {
+        **dict.fromkeys(("height", "min_height"), height),
+        **dict.fromkeys(("width", "min_width"), width),
+        "max_size": middle,
+    }
+
+
+def _build_all(steps: Any, sides: Sides, where: str) -> list[Any]:
     if not isinstance(steps, list):
         raise DataError(f"{where}: expected a list of '- Transform: {{argument: value}}'")
-    return [_build(step, size, where) for step in steps]
+    return [_build(step, sides, where) for step in steps]
 
 
-def _build(step: Any, size: int, where: str) -> Any:
+def _build(step: Any, sides: Sides, where: str) -> Any:
     """One transform from ``{Name: {argument: value}}`` or just ``Name``."""
     step = {step: {}} if isinstance(step, str) else step
     if not isinstance(step, dict) or len(step) != 1:
@@ -80,7 +92,7 @@ def _build(step: Any, size: int, where: str) -> Any:
     kind = getattr(A, str(name), None)
     if not (inspect.isclass(kind) and issubclass(kind, (A.BasicTransform, A.BaseCompose))):
         raise DataError(f"{where}: albumentations has no transform {name!r}")
-    arguments = _arguments(kind, arguments or {}, size, f"{where}: {name}")
+    arguments = _arguments(kind, arguments or {}, sides, f"{where}: {name}")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # what albumentations doubts, it does not do as asked
         try:
@@ -90,20 +102,20 @@ def _build(step: Any, size: int, where: str) -> Any:
             raise DataError(f"{where}: {name}: {reason}") from error
 
 
-def _arguments(kind: type, given: Any, size: int, where: str) -> dict[str, Any]:
-    """The arguments for this input size; inner transforms built."""
+def _arguments(kind: type, given: Any, sides: Sides, where: str) -> dict[str, Any]:
+    """The arguments for an input of these sides; inner transforms built."""
     known = set(inspect.signature(kind).parameters)
     if not isinstance(given, dict) or not set(given) <= known:
         wrong = ", ".join(map(str, set(given) - known)) if isinstance(given, dict) else repr(given)
         raise DataError(f"{where}: does not know {wrong}; it takes {', '.join(sorted(known))}")
     try:
-        scaled = {k: int(v * size) if k in SIZES else v for k, v in given.items()}
+        scaled = {k: int(v * sides[k]) if k in sides else v for k, v in given.items()}
     except (TypeError, ValueError):
-        sizes = ", ".join(sorted(SIZES & set(given)))
+        sizes = ", ".join(sorted(set(sides) & set(given)))
         raise DataError(f"{where}: {sizes} must be a share of the input") from None
     scaled = {k: tuple(v) if isinstance(v, list) else v for k, v in scaled.items()}
     if "transforms" in given:
-        scaled["transforms"] = _build_all(given["transforms"], size, where)
+        scaled["transforms"] = _build_all(given["transforms"], sides, where)
     return scaled
 
 
@@ -112,23 +124,34 @@ def augment(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Apply a transform to a BGR picture and its boxes (N, 5) of class and cxcywh in [0, 1].
 
-    A picture that does not come out as a square of ``size`` pixels is letterboxed into it.
+    Returns what comes out in a tight input with a long side of ``size`` pixels, and its boxes as
+    ``letterbox`` gives them. Raises DataError where a transform cannot take the picture.
     """
     height, width = image.shape[:2]
     half = boxes[:, 3:] / 2
     corners = np.concatenate((boxes[:, 1:3] - half, boxes[:, 1:3] + half), axis=1)
     corners = np.clip(corners, 0, 1) * [width, height, width, height]
     rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # albumentations' lamps and JPEGs are RGB
-    out = transform(image=rgb, bboxes=corners, class_ids=boxes[:, 0])
+    try:
+        out = transform(image=rgb, bboxes=corners, class_ids=boxes[:, 0])
+    except (CropSizeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"the preset cannot take a picture of {width}×{height}: {reason}"
+        ) from error
     image = cv2.cvtColor(out["image"], cv2.COLOR_RGB2BGR)
     rows = _to_rows(out["bboxes"], out["class_ids"], *image.shape[1::-1])
-    return (image, rows) if image.shape[:2] == (size, size) else letterbox(image, rows, size)
+    return letterbox(image, rows, size, tight=True)
 
 
-def letterbox(image: np.ndarray, boxes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a picture and its boxes (N, 5) into the square input without any augmentation."""
-    height, width = image.shape[:2]
-    fit = Letterbox(width, height, size)
+def letterbox(
+    image: np.ndarray, boxes: np.ndarray, size: int, *, tight: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a picture and its boxes (N, 5) into the input without any augmentation.
+
+    The boxes become shares of a square of ``size`` pixels; a tight input is its upper left part.
+    """
+    fit = Letterbox.of(image, size, tight=tight)
     rows = boxes.copy()
     rows[:, 1:3] = (rows[:, 1:3] * fit.inner + (fit.left, fit.top)) / size
     rows[:, 3:] = rows[:, 3:] * fit.inner / size

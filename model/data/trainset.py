@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model.boxes import to_tensor
+from model.boxes import PAD_GREY, to_tensor
 from model.data.augment import AugmentConfig, augment, load_transform
 from model.data.dataset import DataError, Labelled, read_picture
 from model.data.library import SceneLibrary
@@ -24,8 +24,10 @@ SHAPES = ((4, 3), (4, 3), (16, 9), (1, 1))  # what counters' cameras deliver
 class TrainSet(Dataset[tuple[Tensor, Tensor]]):
     """Augmented pictures with their boxes; a share of them composed on the fly.
 
-    An item is a uint8 (3, S, S) RGB tensor and float32 (N, 5) rows of class and cxcywh in [0, 1].
-    The same (seed, epoch, index) gives the same item, whatever worker makes it.
+    An item is a uint8 (3, H, W) RGB tensor, its longer side S, and float32 (N, 5) rows of class and
+    cxcywh as shares of S. The same (seed, epoch, shape, index) gives the same item, whatever worker
+    makes it. ``shape``, width and height as a ratio, is that of scenes, and of photographs whose
+    preset cuts them.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
         self.samples, self.image_size, self.seed = samples, image_size, seed
         self.library, self.composed = library, composed if library else 0
         self.augment = augment or AugmentConfig()
-        self.epoch = 0
+        self.epoch, self.shape = 0, SHAPES[0]
         self.scenes = SceneConfig()
         for preset in (self.augment.preset, self.augment.scene_preset):
             load_transform(preset, image_size)  # a bad preset is told now, not in a worker
@@ -57,7 +59,7 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
         image, boxes = self._mixed(index, rng)
         real = index < len(self.samples)
         preset = self.augment.preset if real else self.augment.scene_preset
-        transform = load_transform(preset, self.image_size)
+        transform = load_transform(preset, self.image_size, self.shape)
         transform.set_random_seed(int(rng.integers(2**31)))
         image, boxes = augment(transform, image, boxes, self.image_size)
         return to_tensor(image), torch.from_numpy(boxes)
@@ -67,7 +69,7 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
         if index < len(self.samples):
             sample = self.samples[index]
             return read_picture(sample.path), sample.boxes
-        across, down = SHAPES[rng.integers(len(SHAPES))]
+        across, down = self.shape
         width = int(self.image_size * 1.1)
         if self.library is None:
             raise IndexError(index)
@@ -95,9 +97,14 @@ def one_thread(_worker: int) -> None:
 
 
 def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Items to a batch: pictures (B, 3, S, S), and rows (M, 6) that begin with the picture's index.
+    """Items to a batch: pictures (B, 3, H, W), and rows (M, 6) that begin with the picture's index.
 
-    M is the number of boxes in all pictures together, 0 for backgrounds alone.
+    Pictures of several shapes are filled up with grey, right and below, which moves no box. M is
+    the number of boxes in all pictures together, 0 for backgrounds alone.
     """
     rows = [F.pad(boxes, (1, 0), value=index) for index, (_, boxes) in enumerate(items)]
-    return torch.stack([image for image, _ in items]), torch.cat(rows)
+    high, wide = (max(image.shape[axis] for image, _ in items) for axis in (1, 2))
+    images = torch.full((len(items), 3, high, wide), PAD_GREY, dtype=torch.uint8)
+    for room, (image, _) in zip(images, items, strict=True):
+        room[:, : image.shape[1], : image.shape[2]] = image
+    return images, torch.cat(rows)

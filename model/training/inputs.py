@@ -1,4 +1,4 @@
-"""From a batch of pictures to what the network is shown."""
+"""From a batch of pictures to what the network is shown, and from its maps to the loss's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from model.boxes import STEP
 from model.training.settings import TrainConfig
+
+NOTHING = -20.0  # a logit that says so, and gives no gradient
 
 
 class Inputs:
@@ -29,18 +32,35 @@ class Inputs:
         self.std = torch.tensor(std, device=device).view(3, 1, 1) * 255
 
     def __call__(self, images: Tensor, epoch: int, batch: int) -> tuple[Tensor, float]:
-        """uint8 (B, 3, S, S) → normalised (B, 3, T, T), and S / T; T is S without multi-scale."""
+        """uint8 (B, 3, H, W), its longer side S → normalised, its longer side T, and S / T.
+
+        T is S without multi-scale. Both sides are multiples of 32, filled up right and below.
+        """
         x = images.to(self.device, non_blocking=True)
         x = x.contiguous(memory_format=torch.channels_last).float()
         x = x.sub_(self.mean).div_(self.std)
         size, now = self.config.image_size, self.size(epoch, batch)
         if now == size:
             return x, 1.0
-        return F.interpolate(x, (now, now), mode="bilinear", antialias=now < size), size / now
+        sides = [max(1, round(side * now / size)) for side in x.shape[2:]]
+        x = F.interpolate(x, sides, mode="bilinear", antialias=now < size)
+        return F.pad(x, (0, -sides[1] % STEP, 0, -sides[0] % STEP)), size / now
 
     def size(self, epoch: int, batch: int) -> int:
         """The side of a batch's input, pixels."""
         size, spread = self.config.image_size, self.config.multi_scale
-        low, high = round(size * (1 - spread) / 32), round(size * (1 + spread) / 32)
+        low, high = round(size * (1 - spread) / STEP), round(size * (1 + spread) / STEP)
         chance = np.random.default_rng((self.config.seed, epoch, batch))
-        return 32 * int(chance.integers(max(low, 1), high + 1))
+        return STEP * int(chance.integers(max(low, 1), high + 1))
+
+
+def squared(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Maps (B, C, H, W) of an input that is a square's upper left part → those of the square.
+
+    The cells of the rest find nothing and learn nothing.
+    """
+    side = [max(m.shape[2:]) for m in maps]
+    return tuple(
+        F.pad(m, (0, n - m.shape[3], 0, n - m.shape[2]), value=NOTHING)
+        for m, n in zip(maps, side, strict=True)
+    )

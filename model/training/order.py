@@ -10,18 +10,19 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from model.cli import SettingsError
-from model.data.trainset import TrainSet
+from model.data.trainset import SHAPES, TrainSet
 
 
 class Key(NamedTuple):
-    """A picture at a time: the same key always gives the same augmented picture."""
+    """A picture at a time, in a batch of a shape: it always gives the same augmented picture."""
 
     epoch: int
     picture: int
+    shape: tuple[int, int]
 
 
 class Order(Sampler[list[Key]]):
-    """The batches of all epochs from a given place on, shuffled anew in each.
+    """The batches of all epochs from a given place on, shuffled anew in each, and their shapes.
 
     A whole run is one pass over this sampler, so that the processes that prepare pictures live as
     long as the run and work on while an epoch is validated, and so that a resumed run finds its
@@ -48,10 +49,13 @@ class Order(Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         first, skipped = self.start
         for epoch in range(first, self.epochs):
-            shuffled = np.random.default_rng((self.seed, epoch)).permutation(self.length)
+            chance = np.random.default_rng((self.seed, epoch))
+            shuffled = chance.permutation(self.length)
+            shapes = chance.integers(len(SHAPES), size=self.steps)
             for step in range(skipped if epoch == first else 0, self.steps):
                 begin = (step * self.world + self.rank) * self.batch
-                yield [Key(epoch, int(i)) for i in shuffled[begin : begin + self.batch]]
+                shape = SHAPES[shapes[step]]
+                yield [Key(epoch, int(i), shape) for i in shuffled[begin : begin + self.batch]]
 
 
 class Keyed(Dataset[tuple[Tensor, Tensor]]):
@@ -61,5 +65,5 @@ class Keyed(Dataset[tuple[Tensor, Tensor]]):
         self.items = items
 
     def __getitem__(self, key: Key) -> tuple[Tensor, Tensor]:
-        self.items.epoch = key.epoch
+        self.items.epoch, self.items.shape = key.epoch, key.shape
         return self.items[key.picture]

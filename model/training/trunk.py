@@ -28,14 +28,14 @@ class CompiledTrunk:
         """Take the parameters as they are now."""
         self._plain = deepcopy(trunk).eval().requires_grad_(False)
         fuse_batchnorm(self._plain)
-        self._queues: dict[int, Any] = {}  # by the side of the pictures
+        self._queues: dict[tuple[int, int], Any] = {}  # by height and width of the pictures
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
-        """As the trunk: (B, 3, S, S) on the CPU → the maps that it taps, without gradients."""
-        side = x.shape[-1]
-        if side not in self._queues:
-            self._queues[side] = self._queue(side)
-        queue, found = self._queues[side], dict[int, tuple[np.ndarray, ...]]()
+        """As the trunk: (B, 3, H, W) on the CPU → the maps that it taps, without gradients."""
+        sides = x.shape[2], x.shape[3]
+        if sides not in self._queues:
+            self._queues[sides] = self._queue(sides)
+        queue, found = self._queues[sides], dict[int, tuple[np.ndarray, ...]]()
 
         def keep(request: Any, index: int) -> None:
             found[index] = tuple(np.array(tensor.data) for tensor in request.output_tensors)
@@ -49,13 +49,13 @@ class CompiledTrunk:
             for maps in zip(*(found[index] for index in range(len(x))), strict=True)
         )
 
-    def _queue(self, side: int) -> Any:
+    def _queue(self, sides: tuple[int, int]) -> Any:
         from openvino import AsyncInferQueue
 
         from model.runtimes.openvino_runtime import compiled, graph_of
 
         cores = torch.get_num_threads()  # each computes a picture of its own: they need not wait
-        graph = graph_of(self._plain, (1, 3, side, side))
+        graph = graph_of(self._plain, (1, 3, *sides))
         return AsyncInferQueue(compiled(graph, cores, cores), cores)
 
 
@@ -80,7 +80,7 @@ class FoldedTrunk:
         assert 3 * len(self._pairs) == len(list(trunk.parameters())), "a parameter would not learn"
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
-        """As the trunk: (B, 3, S, S) → the maps that it taps."""
+        """As the trunk: (B, 3, H, W) → the maps that it taps."""
         parameters = {}
         for name, (conv, norm) in self._pairs.items():
             assert norm.running_mean is not None

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from model.boxes import PAD_GREY, Letterbox, short_sides
 from model.data.augment import PRESETS, AugmentConfig, augment, letterbox, load_transform
 from model.data.dataset import DataError, read_config, read_picture, read_split
 from model.data.library import load_library
 from model.data.mix import LEAST_SIDE_PX, cover, mixup, mosaic
-from model.data.trainset import TrainSet, collate, one_thread
+from model.data.trainset import SHAPES, TrainSet, collate, one_thread
 from tests.model.helpers import ROOT, SAMPLE
 
 SEEDS = st.integers(0, 2**32)
@@ -38,24 +39,29 @@ def assert_inside(rows, classes):
     assert set(rows[:, 0]) <= set(classes)
 
 
+@pytest.mark.parametrize("shape", sorted(set(SHAPES)))
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_keeps_boxes_inside_and_repeats_with_its_seed(preset, samples):
-    transform = load_transform(preset, 128)
+def test_every_preset_keeps_boxes_inside_and_repeats_with_its_seed(preset, shape, samples):
+    transform = load_transform(preset, 128, shape)
     for seed, sample in enumerate(samples[:12]):
         image = read_picture(sample.path)
         pictures = []
         for _ in range(2):
             transform.set_random_seed(seed)
             out, rows = augment(transform, image, sample.boxes, 128)
-            assert out.shape == (128, 128, 3)
-            assert_inside(rows, sample.boxes[:, 0])
+            assert max(out.shape) == 128
+            assert min(out.shape[:2]) in short_sides(128)
+            if preset not in ("none", "scene"):  # which cut nothing
+                assert out.shape[1::-1] == Letterbox(*shape, 128, tight=True).outer
+            of_part = [1, *[128 / out.shape[1], 128 / out.shape[0]] * 2]
+            assert_inside(rows * np.array(of_part, np.float32), range(11))
             pictures.append(out)
         assert (pictures[0] == pictures[1]).all()
 
 
 def test_the_preset_none_only_fits_the_picture_into_the_input(samples):
     image = read_picture(samples[0].path)
-    plain = letterbox(image, samples[0].boxes, 96)
+    plain = letterbox(image, samples[0].boxes, 96, tight=True)
     through = augment(load_transform("none", 96), image, samples[0].boxes, 96)
     assert (plain[0] == through[0]).all()
     assert plain[1] == pytest.approx(through[1], abs=1e-6)
@@ -69,6 +75,34 @@ def test_sizes_in_a_preset_are_shares_of_the_input(tmp_path, size):
     assert transform(image=np.zeros((9, 9, 3), np.uint8), bboxes=[], class_ids=[])[
         "image"
     ].shape == (size, size // 2, 3)
+
+
+def test_sizes_in_a_preset_follow_the_shape_of_the_input(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "- LongestMaxSize: {max_size: 1.0}\n"
+        "- PadIfNeeded: {min_height: 1, min_width: 1}\n"
+        "- RandomCrop: {height: 1, width: 1}\n"
+    )
+    transform = load_transform(str(path), 416, (16, 9))
+    for high, wide in ((90, 90), (60, 120)):
+        white = np.full((high, wide, 3), 255, np.uint8)
+        seen = transform(image=white, bboxes=[], class_ids=[])["image"]
+        assert seen.shape == (256, 416, 3)
+        assert (seen[128] == 255).all(1).sum() == int((416 * 256) ** 0.5)
+
+
+def test_a_crop_that_is_larger_than_what_a_preset_leaves_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "late.yaml"
+    path.write_text(
+        "- PadIfNeeded: {min_height: 1, min_width: 1}\n"
+        "- Transpose: {p: 1}\n"
+        "- RandomCrop: {height: 1, width: 1}\n"
+    )
+    transform, image = load_transform(str(path), 416, (16, 9)), np.zeros((20, 30, 3), np.uint8)
+    with pytest.raises(DataError, match="cannot take a picture of 30×20: Crop size") as refusal:
+        augment(transform, image, np.empty((0, 5)), 416)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_picture_that_a_preset_leaves_oblong_is_letterboxed(tmp_path):
@@ -228,11 +262,34 @@ def test_an_item_depends_on_seed_epoch_and_index_only(mix, samples, library):
     for index in range(4):
         (first, rows), (second, _) = dataset[index], dataset[index]
         assert (first == second).all()
-        assert first.shape == (3, 96, 96)
+        assert max(first.shape) == 96
         assert_inside(rows.numpy(), range(11))
     before = dataset[3][0]
     dataset.epoch = 1
-    assert (dataset[3][0] != before).any()
+    assert not torch.equal(dataset[3][0], before)
+
+
+def test_scenes_and_cut_photographs_have_the_shape_of_their_batch(samples, library):
+    dataset = TrainSet(samples[:3], 416, seed=1, library=library, composed=3)
+    for shape, size in (((16, 9), (256, 416)), ((4, 3), (320, 416)), ((1, 1), (416, 416))):
+        dataset.shape = shape
+        for index in range(6):
+            image, rows = dataset[index]
+            assert image.shape == (3, *size)
+            bottom = (rows[:, 2] + rows[:, 4] / 2) * 416
+            assert bottom.numel() == 0 or bottom.max() <= size[0] + 1e-3
+
+
+def test_pictures_of_several_shapes_are_filled_up_in_a_batch_and_no_box_moves():
+    low, high = (torch.full((3, *sides), 7, dtype=torch.uint8) for sides in ((64, 96), (96, 64)))
+    boxes = torch.tensor([[2, 0.3, 0.2, 0.1, 0.1]])
+    images, rows = collate([(low, boxes), (high, boxes), (low, boxes[:0])])
+    assert images.shape == (3, 3, 96, 96)
+    assert torch.equal(images[0, :, :64], low)
+    assert torch.equal(images[1, :, :, :64], high)
+    assert set(images[0, :, 64:].unique().tolist()) == {PAD_GREY}
+    assert rows[:, 0].tolist() == [0, 1]
+    assert torch.equal(rows[:, 1:], boxes.repeat(2, 1))
 
 
 def test_batches_are_the_same_however_many_workers_make_them(samples, library):
@@ -252,7 +309,7 @@ def test_mixing_changes_pictures_and_a_chance_of_nought_does_not(samples, librar
         TrainSet(samples[:4], 96, seed=3, library=library, augment=AugmentConfig("none", **mix))
         for mix in ({}, {"mosaic": 1.0})
     )
-    image, _ = letterbox(read_picture(samples[0].path), samples[0].boxes, 96)
+    image, _ = letterbox(read_picture(samples[0].path), samples[0].boxes, 96, tight=True)
     assert (plain[0][0].numpy() == image[:, :, ::-1].transpose(2, 0, 1)).all()
     assert (mosaics[0][0] != plain[0][0]).any()
 

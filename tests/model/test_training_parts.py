@@ -13,11 +13,11 @@ from model.backbones import build_backbone
 from model.cli import SettingsError
 from model.darknet import write_darknet
 from model.data.dataset import DataError, read_config, read_split
-from model.data.trainset import TrainSet
+from model.data.trainset import SHAPES, TrainSet
 from model.runtimes import openvino_fits
 from model.trainer import Trainer
 from model.training.average import Average
-from model.training.inputs import Inputs
+from model.training.inputs import Inputs, squared
 from model.training.meter import Meter, timed
 from model.training.optimizer import build_optimizer
 from model.training.order import Key, Order
@@ -61,6 +61,14 @@ def test_an_order_that_starts_later_gives_what_is_left(run, data):
     order.start = divmod(place, order.steps)
     assert list(order) == whole[place:]
     assert len(order) == len(whole) - place
+
+
+def test_a_batch_is_of_one_shape_and_every_shape_comes():
+    batches = list(Order(200, 4, seed=0, epochs=2))
+    shapes = [{key.shape for key in keys} for keys in batches]
+    assert all(len(found) == 1 for found in shapes)
+    assert set.union(*shapes) == set(SHAPES)
+    assert shapes[:50] != shapes[50:]
 
 
 def test_few_pictures_make_one_smaller_batch():
@@ -165,6 +173,30 @@ def test_batches_of_many_sizes_keep_anchors_in_pixels():
     seen = {(x.shape[-1], scale) for x, scale in (inputs(images, 0, b) for b in range(30))}
     assert seen == {(64, 1.5), (96, 1), (128, 0.75)}
     assert inputs.size(3, 7) == inputs.size(3, 7)
+
+
+def test_batches_of_many_sizes_keep_the_shape_of_oblong_pictures():
+    config = replace(SETTINGS, image_size=416, multi_scale=0.2)
+    inputs = Inputs(config, (0.0,) * 3, (1.0,) * 3, torch.device("cpu"))
+    images = torch.full((1, 3, 256, 416), 255, dtype=torch.uint8)
+    for batch in range(20):
+        x, scale = inputs(images, 0, batch)
+        high, wide = x.shape[2:]
+        assert (high % 32, wide) == (0, round(416 / scale))
+        inner = round(256 / scale)
+        assert 0 <= high - inner < 32
+        assert (x[:, :, :inner] > 0.99).all()
+        assert (x[:, :, inner:] == 0).all()
+
+
+def test_maps_of_an_oblong_input_are_filled_up_with_cells_that_find_nothing():
+    maps = torch.randn(2, 8, 6, 10), torch.randn(2, 8, 5, 3)
+    wide, high = squared(maps)
+    assert (wide.shape, high.shape) == ((2, 8, 10, 10), (2, 8, 5, 5))
+    assert torch.equal(wide[:, :, :6], maps[0])
+    assert torch.equal(high[..., :3], maps[1])
+    assert torch.sigmoid(wide[:, :, 6:]).max() < 1e-8
+    assert torch.sigmoid(high[..., 3:]).max() < 1e-8
 
 
 def test_a_meter_tells_mean_losses_speed_and_waiting():
@@ -316,13 +348,13 @@ def test_a_compiled_trunk_gives_the_maps_of_the_trunk_at_every_size(name):
     trunk = build_backbone(name).eval().requires_grad_(False)
     compiled = resting_trunk(trunk, torch.device("cpu"))
     assert isinstance(compiled, CompiledTrunk if openvino_fits() else FoldedTrunk)
-    for side, pictures in ((64, 2), (96, 3), (64, 1)):
-        x = torch.rand(pictures, 3, side, side).contiguous(memory_format=torch.channels_last)
+    for sides, pictures in (((64, 64), 2), ((96, 96), 3), ((64, 96), 2), ((64, 64), 1)):
+        x = torch.rand(pictures, 3, *sides).contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(compiled(x), trunk(x), rtol=1e-3, atol=1e-4)
 
 
 def test_keys_are_told_apart_by_epoch_and_picture():
-    assert Key(1, 2) != Key(2, 1)
+    assert Key(1, 2, (4, 3)) != Key(2, 1, (4, 3))
 
 
 def spoilt_data(folder):
