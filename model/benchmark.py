@@ -33,7 +33,7 @@ from model.boxes import Letterbox
 from model.cli import existing_file, positive, refusing
 from model.data.dataset import DataError
 from model.lane_speed import lane_table, time_lane
-from model.runtimes import openvino_fits
+from model.runtimes import has_vnni, openvino_fits
 from model.runtimes.base import BaseDetector, load_fused
 from model.runtimes.torch_runtime import TorchDetector
 from model.weights import (
@@ -83,7 +83,7 @@ def machine_peaks(rounds: int = 20, side: int = 1024) -> dict[str, float]:
     """What the machine can do at most, by what it computes in: matrix products, GOP/s."""
     a, b = torch.rand(side, side), torch.rand(side, side)
     calls: dict[str, Callable[[], object]] = {"float32": lambda: a @ b}
-    if openvino_fits():
+    if openvino_fits() and has_vnni():
         from model.runtimes.openvino_speed import int8_product
 
         calls["int8"] = int8_product(side).infer
@@ -235,7 +235,7 @@ def detectors(weights: Path, threads: int | None) -> Iterator[BaseDetector]:
         from model.runtimes.openvino_runtime import OpenVinoDetector
 
         yield OpenVinoDetector(weights, threads, int8=False)
-        if read_int8(weights):
+        if read_int8(weights) and has_vnni():
             yield OpenVinoDetector(weights, threads)
         yield OpenVinoDetector(weights, threads, at_once=2)  # as the checkout's lane has it
 
@@ -352,7 +352,7 @@ def main(argv: list[str] | None = None) -> None:
     figures = {"peak_gops": peaks, "timings": [vars_of(t) for t in timings]}
     if args.lane:
         lane = list(time_lane(args.weights, args.lane))
-        used = "int8" if openvino_fits() and read_int8(args.weights) else "float32"
+        used = "int8" if "int8" in peaks and read_int8(args.weights) else "float32"
         frame_gmac = network_size(info)[1] * frame_share(info.image_size)
         print(f"\n{lane_table(lane, peaks[used], frame_gmac)}")
         figures["lane"] = [asdict(row) for row in lane]

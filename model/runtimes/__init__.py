@@ -36,3 +36,15 @@ def openvino_fits() -> bool:
     """Whether OpenVINO is installed and the CPU is one it is best at (Intel or AMD, 64 bit)."""
     x86 = platform.machine().lower() in {"x86_64", "amd64"}
     return x86 and importlib.util.find_spec("openvino") is not None
+
+
+def has_vnni() -> bool:
+    """Whether the CPU adds products of int8 up in 32 bits.
+
+    Without VNNI it adds pairs of them in 16, and what does not fit there is cut off. Source:
+    oneDNN, "Nuances of int8 computations".
+    """
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_vnni") or able.get("avx_vnni"))

@@ -16,6 +16,7 @@ import torch
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from model.boxes import SHAPES, Letterbox
+from model.runtimes import has_vnni
 from model.runtimes.base import BaseDetector, load_fused
 from model.runtimes.int8 import with_int8
 from model.weights import Int8, WeightsInfo, read_int8
@@ -47,12 +48,15 @@ class OpenVinoDetector(BaseDetector):
         threads: int | None = None,
         at_once: int = 1,
         image_size: int | None = None,
-        int8: bool = True,
+        int8: bool | None = None,
     ) -> None:
-        """int8: compute in it where the weights file says how, else in float32."""
+        """int8: round to it where the weights file says how; None: if the CPU has VNNI, too.
+
+        Else all is computed in float32. Without VNNI rounding saves no time, see ``compiled``.
+        """
         model, info = load_fused(weights, image_size)
         super().__init__(info)
-        numbers = read_int8(weights) if int8 else {}
+        numbers = read_int8(weights) if (has_vnni() if int8 is None else int8) else {}
         self.precision = "int8" if numbers else "float32"
         self._graph = to_openvino(model, info, numbers)
         ways = [(threads, at_once)] if threads else ways_to_share(torch.get_num_threads(), at_once)
@@ -118,9 +122,10 @@ def shaped(graph: ov.Model, shape: Shape) -> ov.Model:
 
 
 def compiled(graph: ov.Model, threads: int | None = None, at_once: int = 1) -> ov.CompiledModel:
-    """A graph made ready for this CPU, in float32, to answer so many requests as soon as it can.
+    """A graph made ready for this CPU, to answer so many requests as soon as it can.
 
-    threads: for all requests together.
+    It computes in float32, and in int8 where values are rounded to it; on a CPU without VNNI, whose
+    sums in int8 are wrong, with the rounded values in float32. threads: for all requests together.
     """
     config: dict[str, object] = {
         "NUM_STREAMS": at_once,
@@ -130,6 +135,8 @@ def compiled(graph: ov.Model, threads: int | None = None, at_once: int = 1) -> o
     }
     if threads:
         config["INFERENCE_NUM_THREADS"] = threads
+    if not has_vnni():
+        config["LP_TRANSFORMS_MODE"] = False
     return core().compile_model(graph, "CPU", config)
 
 

@@ -11,6 +11,7 @@ from openvino import opset13
 from openvino.preprocess import PaddingMode, PrePostProcessor, ResizeAlgorithm
 
 from model.boxes import PAD_GREY, Letterbox
+from model.runtimes import has_vnni
 from model.runtimes.int8 import quantise, with_int8
 from model.runtimes.openvino_runtime import compiled, core, fastest, ways_to_share
 
@@ -52,10 +53,11 @@ def peers(path: Path, threads: int | None = None) -> dict[str, ov.InferRequest]:
     """
     graph = core().read_model(path)
     shape = tuple(graph.input().shape)
-    noise = np.random.default_rng(0).normal(size=(NOISE, *shape)).astype(np.float32)
-    rounded = with_int8(graph, quantise(graph, list(noise)))
+    graphs = {"float32": graph}
+    if has_vnni():
+        noise = np.random.default_rng(0).normal(size=(NOISE, *shape)).astype(np.float32)
+        graphs["int8"] = with_int8(graph, quantise(graph, list(noise)))
     ways = [(threads, 1)] if threads else ways_to_share(torch.get_num_threads(), 1)
     return {
-        precision: fastest(g, ways)[0].create_infer_request()
-        for precision, g in (("float32", graph), ("int8", rounded))
+        precision: fastest(g, ways)[0].create_infer_request() for precision, g in graphs.items()
     }

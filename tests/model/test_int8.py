@@ -1,7 +1,9 @@
 """Computing in int8: what is measured, where it is kept, and when it is used."""
 
 import numpy as np
+import openvino as ov
 import pytest
+from openvino import opset13
 from safetensors import safe_open
 
 from model.data.dataset import read_config, read_split
@@ -97,10 +99,45 @@ def test_a_file_keeps_the_numbers_beside_a_network_that_is_unchanged(weights, ta
         assert list(file.keys()) == list(first.keys())
 
 
-def test_openvino_computes_in_what_the_file_says_and_torch_in_float32(weights, taught):
+def test_no_sum_of_int8_products_is_cut_off():
+    """The largest values and weights there are, of which 16 bits hold the products of one alone."""
+    given = opset13.parameter([1, 64, 8, 8], np.float32)
+    ones = opset13.constant(np.ones((8, 64, 1, 1), np.float32))
+    layer = opset13.convolution(given, ones, [1, 1], [0, 0], [0, 0], [1, 1])
+    layer.set_friendly_name("layer")
+    graph = with_int8(ov.Model([layer], [given]), {"layer:0": np.array([[0.0], [1.0]])})
+    [found] = maps(graph, np.ones((1, 64, 8, 8), np.float32))
+    np.testing.assert_allclose(found, 64, rtol=1e-3)
+
+
+@pytest.mark.parametrize("vnni", [True, False])
+def test_int8_is_for_cpus_with_vnni_unless_it_is_asked_for(vnni, taught, monkeypatch):
+    monkeypatch.setattr("model.runtimes.openvino_runtime.has_vnni", lambda: vnni)
+    assert OpenVinoDetector(taught).precision == ("int8" if vnni else "float32")
+    assert OpenVinoDetector(taught, int8=True).precision == "int8"
+    assert OpenVinoDetector(taught, int8=False).precision == "float32"
+
+
+def test_a_cpu_without_vnni_computes_with_rounded_values_in_float32(
+    graph, int8, inputs, monkeypatch
+):
+    rounded = with_int8(graph, int8)
+    usual = maps(rounded, inputs[0])
+    monkeypatch.setattr("model.runtimes.openvino_runtime.has_vnni", lambda: False)
+    running = compiled(rounded).get_runtime_model()
+    layers = [op for op in running.get_ops() if op.get_rt_info()["layerType"] == "Convolution"]
+    assert layers
+    assert {op.get_rt_info()["runtimePrecision"] for op in layers} == {"f32"}
+    for found, exact, plain in zip(
+        maps(rounded, inputs[0]), usual, maps(graph, inputs[0]), strict=True
+    ):
+        assert np.abs(found - exact).mean() <= 0.5 * np.abs(plain - exact).mean()
+
+
+def test_openvino_computes_in_what_the_file_says_and_torch_in_float32(weights, taught, monkeypatch):
+    monkeypatch.setattr("model.runtimes.openvino_runtime.has_vnni", lambda: True)
     image = np.random.default_rng(1).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
     assert OpenVinoDetector(weights).precision == "float32"
-    assert OpenVinoDetector(taught).precision == "int8"
     plain = OpenVinoDetector(taught, int8=False)
     assert plain.precision == "float32"
     exact = TorchDetector(weights).raw_maps(image)
