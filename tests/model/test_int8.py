@@ -113,9 +113,9 @@ def test_no_sum_of_int8_products_is_cut_off():
 @pytest.mark.parametrize("vnni", [True, False])
 def test_int8_is_for_cpus_with_vnni_unless_it_is_asked_for(vnni, taught, monkeypatch):
     monkeypatch.setattr("model.runtimes.openvino_runtime.has_vnni", lambda: vnni)
-    assert OpenVinoDetector(taught).precision == ("int8" if vnni else "float32")
-    assert OpenVinoDetector(taught, int8=True).precision == "int8"
-    assert OpenVinoDetector(taught, int8=False).precision == "float32"
+    assert OpenVinoDetector(taught, threads=1).precision == ("int8" if vnni else "float32")
+    assert OpenVinoDetector(taught, threads=1, int8=True).precision == "int8"
+    assert OpenVinoDetector(taught, threads=1, int8=False).precision == "float32"
 
 
 def test_a_cpu_without_vnni_computes_with_rounded_values_in_float32(

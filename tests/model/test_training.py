@@ -30,13 +30,12 @@ from tests.model.small_run import small_config, trained
 SIZE = 160
 
 
-@pytest.mark.parametrize("shape", [(480, 480, 3), (270, 480, 3)])
-def test_a_few_real_pictures_are_learnt_by_heart(shape, tmp_path):
+def test_a_few_real_pictures_are_learnt_by_heart(tmp_path):
     """Network, loss, targets, decode and metrics fit together: mAP50 over 0.95 on what was seen."""
     config = read_config(SAMPLE / "data.yaml")
     samples = [s for s in read_split(config, "train") if len(s.boxes)]
     pictures = [(read_picture(s.path), s.boxes) for s in samples]
-    pictures = [(image, boxes) for image, boxes in pictures if image.shape == shape][:6]
+    pictures = [(image, boxes) for image, boxes in pictures if image.shape == (270, 480, 3)][:6]
     pairs = [letterbox(image, boxes, SIZE, tight=True) for image, boxes in pictures]
     torch.manual_seed(0)
     model = YoloV3(len(config.names))
