@@ -19,7 +19,8 @@ from model.decode import CLASS_SCORES, decode
 from model.detector import Detection, load_detector
 from model.export import Agreement, agreement
 from model.portable import Decoding
-from model.runtimes.exported import ExportedDetector
+from model.runtimes.exported import ExportedDetector, onnx_session
+from model.runtimes.onnx_graph import quantised
 from model.weights import describe, read_info, write_int8
 from model.yolov3 import NECKS
 from tests.model.helpers import DEFAULT_WEIGHTS, ROOT, SAMPLE, info, random_weights
@@ -120,6 +121,30 @@ def test_an_onnx_file_in_int8_is_small_and_finds_nearly_the_same(
     compared = agreement(ExportedDetector(exported["onnx"]), ExportedDetector(out), pictures)
     assert compared.both > 2 * (compared.missed + compared.added)
     assert compared.score_difference > 0
+
+
+@pytest.mark.parametrize("vnni", [True, False])
+def test_onnx_runtime_cuts_no_sum_of_int8_products_off(vnni, tmp_path, monkeypatch):
+    """The largest values and weights there are, of which 16 bits hold the products of one alone."""
+    if not vnni:
+        monkeypatch.setattr("model.runtimes.exported.has_vnni", lambda: False)
+    layers = [("image", "inner"), ("inner", "found")]
+    shapes = {"image": [1, 64, 8, 8], "found": [1, 1, 8, 8]}
+    given, found = (onnx.helper.make_tensor_value_info(n, 1, s) for n, s in shapes.items())
+    ones = [np.ones(sides, np.float32) for sides in [(8, 64, 1, 1), (1, 8, 1, 1)]]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", [a, f"{a}_ones"], [b], name=b) for a, b in layers],
+        "sums",
+        [given],
+        [found],
+        [onnx.numpy_helper.from_array(ones[i], f"{a}_ones") for i, (a, _) in enumerate(layers)],
+    )
+    opset = onnx.helper.make_opsetid("", 18)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    image = np.ones((1, 64, 8, 8), np.float32)
+    onnx.save(quantised(model, [image]), tmp_path / "sums.onnx")
+    [sums] = onnx_session(tmp_path / "sums.onnx").run(["found"], {"image": image})
+    np.testing.assert_allclose(sums, 8 * 64, rtol=1e-3)
 
 
 def test_openvino_in_int8_takes_the_weights_own_numbers_or_measures_them(tmp_path, monkeypatch):
