@@ -99,10 +99,8 @@ def scenes(
         yield compose(library, SceneConfig(fruits=fruits), rng, *SIZE)
 
 
-def by_provenance(
-    manifest: Path, samples: Sequence[Labelled], results: Sequence[PictureResult]
-) -> dict[str, list[PictureResult]]:
-    """The results of photographs by where these come from, "unknown" where it does not say.
+def provenance(manifest: Path, samples: Sequence[Labelled]) -> list[str]:
+    """Where each photograph comes from, "unknown" where the manifest does not say.
 
     manifest: CSV with columns file, as seen from its folder, and provenance; DataError without.
     """
@@ -111,10 +109,7 @@ def by_provenance(
         if not {"file", "provenance"} <= set(rows.fieldnames or ()):
             raise DataError(f"{manifest}: needs the columns file and provenance")
         known = {(manifest.parent / row["file"]).resolve(): row["provenance"] for row in rows}
-    groups: dict[str, list[PictureResult]] = {}
-    for sample, result in zip(samples, results, strict=True):
-        groups.setdefault(known.get(sample.path.resolve(), "unknown"), []).append(result)
-    return dict(sorted(groups.items()))
+    return [known.get(sample.path.resolve(), "unknown") for sample in samples]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -146,6 +141,7 @@ def main(argv: list[str] | None = None) -> None:
     detector = load_detector(args.weights, args.runtime, image_size=args.image_size)
     same_names(args.data, data.names, detector.names)
     photographs = read_split(data, args.split)
+    sources = provenance(args.manifest, photographs) if args.manifest else []
     sets = {PHOTOGRAPHS: from_files(photographs)}
     if args.scenes:
         for name, fruits in CLUTTER.items():
@@ -155,12 +151,11 @@ def main(argv: list[str] | None = None) -> None:
     for title, pictures in sets.items():
         measured = evaluate(detector, pictures)
         print(line(title, measured.results, measured.summary, len(data.names)), flush=True)
-        if title == PHOTOGRAPHS and args.manifest:
-            parts = by_provenance(args.manifest, photographs, measured.results)
-            for name, part in parts.items():
-                summary = summarise(part, data.names, detector.confidence)
-                name = f"{title}, {name.replace('_', ' ')}"
-                print(line(name, part, summary, len(data.names)), flush=True)
+        for source in sorted(set(sources)) if title == PHOTOGRAPHS else ():
+            part = [r for r, s in zip(measured.results, sources, strict=True) if s == source]
+            summary = summarise(part, data.names, detector.confidence)
+            name = f"{title}, {source.replace('_', ' ')}"
+            print(line(name, part, summary, len(data.names)), flush=True)
 
 
 if __name__ == "__main__":

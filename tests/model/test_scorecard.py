@@ -8,7 +8,7 @@ import pytest
 from model.data.dataset import read_config, read_split
 from model.evaluate import summarise
 from model.metrics import PictureResult
-from model.scorecard import asks, by_provenance, main, row
+from model.scorecard import asks, main, provenance, row
 from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE
 
 BOX = (10.0, 10.0, 50.0, 50.0)
@@ -63,16 +63,21 @@ def test_where_everything_is_asked_there_is_no_unasked_accuracy():
     assert row(results, summarise(results, ("apple",), 0.3), 1)[-2:] == ["100.0", "–"]
 
 
-def test_the_command_prints_a_row_for_photographs_and_one_for_each_kind_of_scene(capsys):
+def test_the_command_prints_a_row_for_photographs_and_one_for_each_kind_of_scene(tmp_path, capsys):
+    own = read_split(read_config(SAMPLE / "data.yaml"), "val")[0].path
+    (tmp_path / "manifest.csv").write_text(f"file,provenance\n{own},own_photos\n")
     main(
         [
             *("--weights", str(DEFAULT_WEIGHTS), "--data", str(SAMPLE / "data.yaml")),
             *("--scenes", str(SAMPLE), "--count", "2", "--runtime", "torch"),
+            *("--manifest", str(tmp_path / "manifest.csv"), "--image-size", "160"),
         ]
     )
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == [
         "| photographs",
+        "| photographs, own photos",
+        "| photographs, unknown",
         "| scenes, 1–4 fruits (easy)",
         "| scenes, 5–9 fruits (medium)",
         "| scenes, 10–15 fruits (hard)",
@@ -86,9 +91,7 @@ def test_photographs_are_told_apart_by_where_they_come_from(tmp_path):
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("file,provenance\n0.jpg,own_photos\n1.jpg,web\n")
 
-    groups = by_provenance(manifest, [web, own, untold, web], [1, 2, 3, 4])
-
-    assert groups == {"own_photos": [2], "unknown": [3], "web": [1, 4]}
+    assert provenance(manifest, [web, own, untold, web]) == ["web", "own_photos", "unknown", "web"]
 
 
 def test_a_manifest_without_its_columns_is_refused_in_one_line(tmp_path, capsys):
