@@ -143,7 +143,11 @@ def test_onnx_runtime_cuts_no_sum_of_int8_products_off(vnni, tmp_path, monkeypat
     model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
     image = np.ones((1, 64, 8, 8), np.float32)
     onnx.save(quantised(model, [image]), tmp_path / "sums.onnx")
-    [sums] = onnx_session(tmp_path / "sums.onnx").run(["found"], {"image": image})
+    session = onnx_session(tmp_path / "sums.onnx")
+    [sums] = session.run(["found"], {"image": image})
+    if not vnni:
+        options = session.get_session_options()
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
     np.testing.assert_allclose(sums, 8 * 64, rtol=1e-3)
 
 
