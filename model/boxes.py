@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import cv2
@@ -80,12 +81,19 @@ def paired_iou(
     return iou - distance - weight * penalty, iou
 
 
-def short_sides(size: int) -> list[int]:
-    """Lengths that the short side of a tight input may have, pixels, the shortest first.
+@cache
+def tight_sides(size: int) -> tuple[tuple[int, int], ...]:
+    """Long and short sides that a tight input may have, pixels, the longest first.
 
-    size: its long side, a multiple of 32. They are few since OpenVINO compiles a network for each.
+    size: the side of a square input, a multiple of 32. Of each shape the largest that takes no more
+    work than the square. They are few since OpenVINO compiles a network for each.
     """
-    return [-(-size * short // (long * STEP)) * STEP for long, short in SHAPES]
+    found = []
+    for long, short in SHAPES:
+        lengths = range(size, 2 * size, STEP)
+        sides = ((side, -(-side * short // (long * STEP)) * STEP) for side in lengths)
+        found.append(max((a, b) for a, b in sides if a * b <= size**2))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +101,8 @@ class Letterbox:
     """How a picture was fitted into the network's input, and the way back.
 
     A picture of ``width`` × ``height`` pixels is scaled by ``scale`` and put at
-    (``left``, ``top``) of a square of ``size`` pixels. ``tight``: of a rectangle, which spares the
-    network most of the bars; its long side is ``size``, then a multiple of 32.
+    (``left``, ``top``) of a square of ``size`` pixels, then a multiple of 32. ``tight``: of a
+    rectangle of at most as many pixels, most of which are the picture's rather than grey.
     """
 
     width: int
@@ -104,13 +112,21 @@ class Letterbox:
 
     @classmethod
     def of(cls, image: np.ndarray, size: int, *, tight: bool = False) -> Letterbox:
-        """How a picture (H, W, 3) fits into an input with a long side of ``size`` pixels."""
+        """How a picture (H, W, 3) fits into an input of at most ``size`` × ``size`` pixels."""
         return cls(image.shape[1], image.shape[0], size, tight)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Long and short side of the input, pixels."""
+        if not self.tight:
+            return self.size, self.size
+        low, high = sorted((self.width, self.height))
+        return next(s for s in tight_sides(self.size) if s[1] >= round(low * (s[0] / high)))
 
     @property
     def scale(self) -> float:
         """Input pixels per picture pixel."""
-        return self.size / max(self.width, self.height)
+        return self.sides[0] / max(self.width, self.height)
 
     @property
     def inner(self) -> tuple[int, int]:
@@ -120,11 +136,8 @@ class Letterbox:
     @property
     def outer(self) -> tuple[int, int]:
         """Width and height of the input, pixels."""
-        if not self.tight:
-            return self.size, self.size
-        width, height = self.inner
-        short = next(side for side in short_sides(self.size) if side >= min(width, height))
-        return (self.size, short) if width > height else (short, self.size)
+        long, short = self.sides
+        return (long, short) if self.width > self.height else (short, long)
 
     @property
     def left(self) -> int:

@@ -46,8 +46,8 @@ def decode(
     """Raw maps of one picture to candidate boxes over a confidence.
 
     maps: float32 (3·(5+C), rows, columns) of each scale, finest first. anchors: (scales, 3, 2)
-    fractions of the input's long side, image_size. class_score: the key of CLASS_SCORES that the
-    network was trained for.
+    fractions of image_size, the side of a square input. class_score: the key of CLASS_SCORES that
+    the network was trained for.
     Returns boxes (N, 4) xyxy in input pixels, scores (N,) in [0, 1], class ids (N,). A box whose
     second name also reaches the confidence is returned under both. Nothing found gives N = 0.
     Source: YOLOv3 section 2.1; the score is objectness × class probability.

@@ -32,7 +32,7 @@ class Detector(Protocol):
 
     names: tuple[str, ...]
     confidence: float  # the threshold stored in the weights file, in [0, 1]
-    image_size: int  # long side of the network's input, pixels
+    image_size: int  # side of the network's input for a square picture, pixels
     runtime: str  # "torch" or "openvino"
 
     @property
@@ -63,8 +63,9 @@ def load_detector(
     runtime: "openvino", "torch", or "auto" (OpenVINO on x86 where it is installed, else torch).
     threads: CPU threads of the network, default the runtime's own choice. at_once: the most threads
     that will call ``detect`` at the same time; its attribute of this name says how many may, which
-    are fewer where more pictures a second would not come of it. image_size: long side of the
-    input, a multiple of 32, default what the weights were trained on; a smaller one is faster.
+    are fewer where more pictures a second would not come of it. image_size: side of the
+    input for a square picture, a multiple of 32, default what the weights were trained on; an
+    oblong one gets an input of at most as many pixels. A smaller one is faster.
     Raises model.weights.WeightsError on a file that is not one of ours, ValueError on an unknown
     runtime or another size, ImportError when the named runtime is not installed.
     """

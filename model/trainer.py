@@ -222,7 +222,8 @@ class Trainer:
         first = now.batch // size * size
         gathered = min(size, self.order.steps - first)
         last = now.batch == first + gathered - 1
-        x, anchor_scale = self.inputs(images, now.epoch, now.batch)
+        x, box_scale, anchor_scale = self.inputs(images, now.epoch, now.batch)
+        rows = torch.cat((rows[:, :2], rows[:, 2:] * box_scale), dim=1)
         with nullcontext() if last else self.place.unshared(model):
             with torch.autocast(self.place.device.type, self.half, enabled=self.half is not None):
                 maps = model(x, self.trunk)

@@ -45,7 +45,7 @@ class AugmentConfig:
 
 @lru_cache
 def load_transform(preset: str, size: int, shape: tuple[int, int] = (1, 1)) -> A.Compose:
-    """Build a preset for an input with a long side of ``size`` pixels; boxes go as pascal_voc.
+    """Build a preset for an input of at most ``size`` × ``size`` pixels; boxes go as pascal_voc.
 
     shape: width and height of the pictures that the input holds, as a ratio. One object a process,
     preset, size and shape, since building it costs more than using it; call ``set_random_seed``
@@ -124,7 +124,7 @@ def augment(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Apply a transform to a BGR picture and its boxes (N, 5) of class and cxcywh in [0, 1].
 
-    Returns what comes out in a tight input with a long side of ``size`` pixels, and its boxes as
+    Returns what comes out in a tight input of at most ``size`` × ``size`` pixels, its boxes as
     ``letterbox`` gives them. Raises DataError where a transform cannot take the picture.
     """
     height, width = image.shape[:2]
@@ -149,7 +149,7 @@ def letterbox(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a picture and its boxes (N, 5) into the input without any augmentation.
 
-    The boxes become shares of a square of ``size`` pixels; a tight input is its upper left part.
+    The boxes become shares of ``size`` pixels; a tight input may be longer.
     """
     fit = Letterbox.of(image, size, tight=tight)
     rows = boxes.copy()

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model.boxes import PAD_GREY, to_tensor
+from model.boxes import PAD_GREY, Letterbox, to_tensor
 from model.data.augment import AugmentConfig, augment, load_transform
 from model.data.dataset import DataError, Labelled, read_picture
 from model.data.library import SceneLibrary
@@ -24,10 +24,10 @@ SHAPES = ((4, 3), (4, 3), (16, 9), (1, 1))  # what counters' cameras deliver
 class TrainSet(Dataset[tuple[Tensor, Tensor]]):
     """Augmented pictures with their boxes; a share of them composed on the fly.
 
-    An item is a uint8 (3, H, W) RGB tensor, its longer side S, and float32 (N, 5) rows of class and
-    cxcywh as shares of S. The same (seed, epoch, shape, index) gives the same item, whatever worker
-    makes it. ``shape``, width and height as a ratio, is that of scenes, and of photographs whose
-    preset cuts them.
+    An item is a uint8 (3, H, W) RGB tensor and float32 (N, 5) rows of class and cxcywh as shares of
+    ``image_size``, the side of a square input. The same (seed, epoch, shape, index) gives the same
+    item, whatever worker makes it. ``shape``, width and height as a ratio, is that of scenes, and
+    of photographs whose preset cuts them.
     """
 
     def __init__(
@@ -69,11 +69,10 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
         if index < len(self.samples):
             sample = self.samples[index]
             return read_picture(sample.path), sample.boxes
-        across, down = self.shape
-        width = int(self.image_size * 1.1)
         if self.library is None:
             raise IndexError(index)
-        return compose(self.library, self.scenes, rng, width, width * down // across)
+        width, height = Letterbox(*self.shape, self.image_size, tight=True).inner
+        return compose(self.library, self.scenes, rng, int(width * 1.1), int(height * 1.1))
 
     def _mixed(self, index: int, rng: np.random.Generator) -> Picture:
         """The picture, by chance with fruit pasted in or mixed with others of the set."""

@@ -31,20 +31,23 @@ class Inputs:
         self.mean = torch.tensor(mean, device=device).view(3, 1, 1) * 255
         self.std = torch.tensor(std, device=device).view(3, 1, 1) * 255
 
-    def __call__(self, images: Tensor, epoch: int, batch: int) -> tuple[Tensor, float]:
-        """uint8 (B, 3, H, W), its longer side S → normalised, its longer side T, and S / T.
+    def __call__(self, images: Tensor, epoch: int, batch: int) -> tuple[Tensor, float, float]:
+        """uint8 (B, 3, H, W) → normalised, and what makes shares of its longer side.
 
-        T is S without multi-scale. Both sides are multiples of 32, filled up right and below.
+        The first number does of boxes, the second of anchors: both are shares of the network's own
+        size. Sides are multiples of 32; what multi-scale training shrinks or enlarges is filled up
+        right and below.
         """
         x = images.to(self.device, non_blocking=True)
         x = x.contiguous(memory_format=torch.channels_last).float()
         x = x.sub_(self.mean).div_(self.std)
         size, now = self.config.image_size, self.size(epoch, batch)
-        if now == size:
-            return x, 1.0
-        sides = [max(1, round(side * now / size)) for side in x.shape[2:]]
-        x = F.interpolate(x, sides, mode="bilinear", antialias=now < size)
-        return F.pad(x, (0, -sides[1] % STEP, 0, -sides[0] % STEP)), size / now
+        if now != size:
+            sides = [max(1, round(side * now / size)) for side in x.shape[2:]]
+            x = F.interpolate(x, sides, mode="bilinear", antialias=now < size)
+            x = F.pad(x, (0, -sides[1] % STEP, 0, -sides[0] % STEP))
+        long = max(x.shape[2:])
+        return x, now / long, size / long
 
     def size(self, epoch: int, batch: int) -> int:
         """The side of a batch's input, pixels."""

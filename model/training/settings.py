@@ -44,7 +44,7 @@ class TrainConfig:
         "neck and head of the network: own (the starting weights', else slim), or one of "
         f"{', '.join(NECKS)}; another one than the starting weights' begins anew on their trunk",
     )
-    image_size: int = setting(416, "long side of the input, pixels, a multiple of 32")
+    image_size: int = setting(416, "side of a square input, pixels, a multiple of 32")
     anchors: str = setting(
         "own", "own (the starting weights', else COCO's), coco, auto (fitted to the data), or YAML"
     )

@@ -166,7 +166,7 @@ def chosen_anchors(config: TrainConfig, items: TrainSet, own: np.ndarray) -> np.
 
 
 def _fitted(items: TrainSet, scales: int) -> np.ndarray:
-    """Anchors fitted to boxes as training shows them: augmented, as shares of the long side."""
+    """Anchors fitted to boxes as training shows them: augmented, as shares of the input."""
     picked = np.random.default_rng(0).permutation(len(items))[:FITTED_ON]
     sizes = [items[int(index)][1][:, 3:].numpy() for index in tqdm(picked, "anchors", unit="img")]
     try:

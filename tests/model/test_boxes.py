@@ -11,7 +11,7 @@ from model.boxes import (
     iou_wh,
     iou_xyxy,
     paired_iou,
-    short_sides,
+    tight_sides,
 )
 
 
@@ -61,52 +61,68 @@ def test_letterbox_puts_grey_bars_above_and_below_a_wide_picture():
 
 @pytest.mark.parametrize(
     ("size", "sides"),
-    [(416, [256, 320, 416]), (320, [192, 256, 320]), (96, [64, 96, 96]), (32, [32, 32, 32])],
+    [
+        (416, ((512, 288), (448, 352), (416, 416))),
+        (320, ((384, 224), (352, 288), (320, 320))),
+        (96, ((96, 64), (96, 96), (96, 96))),
+        (32, ((32, 32), (32, 32), (32, 32))),
+    ],
 )
-def test_the_short_side_is_that_of_16_to_9_of_4_to_3_or_of_a_square(size, sides):
-    assert short_sides(size) == sides
+def test_inputs_are_of_16_to_9_of_4_to_3_and_square(size, sides):
+    assert tight_sides(size) == sides
+
+
+@given(st.integers(1, 40))
+def test_no_tight_input_takes_more_work_than_the_square(steps):
+    size = 32 * steps
+    for long, short in tight_sides(size):
+        assert long >= short
+        assert size <= long
+        assert long * short <= size**2
+        assert (long % 32, short % 32) == (0, 0)
 
 
 @pytest.mark.parametrize(
     ("picture", "outer"),
     [
-        ((1280, 720), (416, 256)),
-        ((1920, 1080), (416, 256)),
-        ((720, 1280), (256, 416)),
-        ((640, 480), (416, 320)),
-        ((480, 640), (320, 416)),
+        ((1280, 720), (512, 288)),
+        ((1920, 1080), (512, 288)),
+        ((720, 1280), (288, 512)),
+        ((640, 480), (448, 352)),
+        ((480, 640), (352, 448)),
+        ((600, 400), (448, 352)),
         ((416, 416), (416, 416)),
         ((500, 400), (416, 416)),
         ((1000, 999), (416, 416)),
-        ((1, 1000), (256, 416)),
-        ((1000, 1), (416, 256)),
+        ((1, 1000), (288, 512)),
+        ((1000, 1), (512, 288)),
         ((1, 1), (416, 416)),
-        pytest.param((416, 256), (416, 256), id="just fits"),
-        pytest.param((416, 257), (416, 320), id="one line too many"),
+        pytest.param((512, 288), (512, 288), id="just fits"),
+        pytest.param((512, 289), (448, 352), id="one line too many"),
     ],
 )
-def test_a_tight_input_is_the_smallest_shape_that_holds_the_picture(picture, outer):
+def test_a_tight_input_is_the_longest_that_holds_the_picture(picture, outer):
     fit = Letterbox(*picture, 416, tight=True)
     assert fit.outer == outer
-    assert fit.scale == Letterbox(*picture, 416).scale
+    assert max(fit.inner) == max(outer)
 
 
 @given(width=st.integers(1, 3000), height=st.integers(1, 3000), steps=st.integers(1, 20))
 def test_a_tight_input_holds_the_picture_in_one_of_five_shapes(width, height, steps):
     size = 32 * steps
     fit = Letterbox(width, height, size, tight=True)
-    assert max(fit.outer) == size
-    assert min(fit.outer) in short_sides(size)
+    assert tuple(sorted(fit.outer, reverse=True)) in tight_sides(size)
+    assert max(fit.inner) == max(fit.outer)
     assert all(inner <= outer for inner, outer in zip(fit.inner, fit.outer, strict=True))
     assert all(outer % 32 == 0 for outer in fit.outer)
 
 
 def test_a_tight_letterbox_leaves_few_bars():
-    fitted = Letterbox(160, 90, 160, tight=True).apply(np.full((90, 160, 3), 255, np.uint8))
-    assert fitted.shape == (96, 160, 3)
-    assert (fitted[:3] == PAD_GREY).all()
-    assert (fitted[3:93] == 255).all()
-    assert (fitted[93:] == PAD_GREY).all()
+    fitted = Letterbox(160, 90, 320, tight=True).apply(np.full((90, 160, 3), 255, np.uint8))
+    assert fitted.shape == (224, 384, 3)
+    assert (fitted[:4] == PAD_GREY).all()
+    assert (fitted[4:220] == 255).all()
+    assert (fitted[220:] == PAD_GREY).all()
 
 
 @given(

@@ -144,7 +144,9 @@ def test_benchmark_times_somebody_elses_network_beside_its_own(weights, tmp_path
     assert f"network 64 / peer, openvino float32: {ratio:.2f}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("size", "share"), [(416, 256 / 416), (320, 192 / 320), (64, 1.0)])
+@pytest.mark.parametrize(
+    ("size", "share"), [(416, 512 * 288 / 416**2), (320, 384 * 224 / 320**2), (64, 1.0)]
+)
 def test_a_720p_picture_takes_a_part_of_the_square(size, share):
     assert benchmark.frame_share(size) == pytest.approx(share)
 

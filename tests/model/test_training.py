@@ -19,15 +19,16 @@ from model.loss import YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
 from model.train import main
 from model.trainer import Trainer
-from model.training.inputs import squared
+from model.training.inputs import Inputs, squared
 from model.training.processes import Place
 from model.training.report import shrink
+from model.training.settings import TrainConfig
 from model.weights import load_weights, save_weights
 from model.yolov3 import YoloV3
 from tests.model.helpers import SAMPLE, info, random_weights
 from tests.model.small_run import small_config, trained
 
-SIZE = 160
+SIZE = 128  # of a square; the pictures get 160 × 96
 
 
 def test_a_few_real_pictures_are_learnt_by_heart(tmp_path):
@@ -44,14 +45,19 @@ def test_a_few_real_pictures_are_learnt_by_heart(tmp_path):
     model.backbone.eval()
     loss, optimizer = YoloLoss(coco_anchors()), torch.optim.AdamW(model.parameters(), 2e-3)
     images, rows = collate([(to_tensor(image), torch.from_numpy(rows)) for image, rows in pairs])
-    x = (images - 127.0) / 128
+    described = info(config.names, SIZE)
+    inputs = Inputs(
+        TrainConfig(image_size=SIZE), described.mean, described.std, torch.device("cpu")
+    )
+    x, box_scale, anchor_scale = inputs(images, 0, 0)
+    rows[:, 2:] *= box_scale
     for _ in range(90):
         optimizer.zero_grad()
-        loss(squared(model(x)), rows)["loss"].backward()
+        loss(squared(model(x)), rows, anchor_scale)["loss"].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
         optimizer.step()
     path = tmp_path / "w.safetensors"
-    save_weights(path, model, info(config.names, SIZE))
+    save_weights(path, model, described)
     summary = evaluate(TorchDetector(path), pictures).summary
     assert summary["map50"] > 0.95
 

@@ -170,23 +170,38 @@ def test_batches_of_many_sizes_keep_anchors_in_pixels():
         torch.device("cpu"),
     )
     images = torch.zeros(1, 3, 96, 96, dtype=torch.uint8)
-    seen = {(x.shape[-1], scale) for x, scale in (inputs(images, 0, b) for b in range(30))}
-    assert seen == {(64, 1.5), (96, 1), (128, 0.75)}
+    seen = {(x.shape[-1], *scales) for x, *scales in (inputs(images, 0, b) for b in range(30))}
+    assert seen == {(64, 1, 1.5), (96, 1, 1), (128, 1, 0.75)}
     assert inputs.size(3, 7) == inputs.size(3, 7)
 
 
-def test_batches_of_many_sizes_keep_the_shape_of_oblong_pictures():
+def test_batches_of_many_sizes_keep_the_shape_of_oblong_pictures_and_their_boxes_in_place():
     config = replace(SETTINGS, image_size=416, multi_scale=0.2)
     inputs = Inputs(config, (0.0,) * 3, (1.0,) * 3, torch.device("cpu"))
-    images = torch.full((1, 3, 256, 416), 255, dtype=torch.uint8)
+    images = torch.zeros((1, 3, 288, 512), dtype=torch.uint8)
+    images[..., 208:] = 255  # from half of the network's own size on
+    sizes = set()
     for batch in range(20):
-        x, scale = inputs(images, 0, batch)
+        x, box_scale, anchor_scale = inputs(images, 0, batch)
         high, wide = x.shape[2:]
-        assert (high % 32, wide) == (0, round(416 / scale))
-        inner = round(256 / scale)
-        assert 0 <= high - inner < 32
-        assert (x[:, :, :inner] > 0.99).all()
-        assert (x[:, :, inner:] == 0).all()
+        now = round(416 * box_scale / anchor_scale)
+        sizes.add(now)
+        inner = round(288 * now / 416), round(512 * now / 416)
+        assert (high % 32, wide % 32) == (0, 0)
+        assert all(0 <= n - m < 32 for n, m in zip((high, wide), inner, strict=True))
+        edge = 0.5 * box_scale * wide
+        assert (x[:, :, : inner[0], round(edge) + 2 : inner[1]] > 0.99).all()
+        assert (x[:, :, :, : round(edge) - 2] < 0.01).all()
+        assert (x[:, :, inner[0] :] == 0).all()
+        assert anchor_scale == 416 / wide
+    assert len(sizes) > 3
+
+
+def test_boxes_and_anchors_of_an_oblong_input_become_shares_of_its_longer_side():
+    inputs = Inputs(SETTINGS, (0.0,) * 3, (1.0,) * 3, torch.device("cpu"))
+    size = SETTINGS.image_size
+    x, box_scale, anchor_scale = inputs(torch.zeros(1, 3, size, 2 * size, dtype=torch.uint8), 0, 0)
+    assert (x.shape[-1], box_scale, anchor_scale) == (2 * size, 0.5, 0.5)
 
 
 def test_maps_of_an_oblong_input_are_filled_up_with_cells_that_find_nothing():
