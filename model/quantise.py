@@ -25,7 +25,7 @@ from model.cli import existing_file, existing_folder, refusing
 from model.data.dataset import read_config, read_split, same_names
 from model.runtimes.base import load_fused
 from model.runtimes.int8 import quantise, with_int8
-from model.runtimes.openvino_runtime import OpenVinoDetector, compiled, graph_of
+from model.runtimes.openvino_runtime import ANY, OpenVinoDetector, compiled, graph_of
 from model.training.validation import PICTURES, Validation, some_training
 from model.weights import Int8, WeightsInfo, read_info, write_int8
 from model.yolov3 import ANCHORS_PER_SCALE
@@ -55,7 +55,7 @@ def teach_int8(weights: Path, training: Validation, validation: Validation) -> f
 def measured(weights: Path, training: Validation) -> Int8:
     """A network's int8 numbers on pictures, but for its worst layers; the file stays as it is."""
     model, info = load_fused(weights)
-    graph = graph_of(model, (1, 3, info.image_size, info.image_size))
+    graph = graph_of(model, (1, 3, ANY, ANY))
     inputs = [network_input(image, info) for image, _ in training.pictures()]
     spread = inputs[:: max(1, len(inputs) // LOOKED_AT)]
     return without_worst(graph, quantise(graph, inputs), spread)
@@ -68,8 +68,8 @@ def said(change: float) -> str:
 
 
 def network_input(image: np.ndarray, info: WeightsInfo) -> np.ndarray:
-    """A uint8 (H, W, 3) BGR picture → float32 (1, 3, S, S) as the network takes it."""
-    fit = Letterbox.of(image, info.image_size)
+    """A uint8 (H, W, 3) BGR picture → float32 (1, 3, rows, columns) as the network takes it."""
+    fit = Letterbox.of(image, info.image_size, tight=True)
     rgb = fit.apply(image)[..., ::-1].astype(np.float32) / 255
     normal = (rgb - np.array(info.mean, np.float32)) / np.array(info.std, np.float32)
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
@@ -110,9 +110,9 @@ def _harm(found: Sequence[Maps], true: Sequence[Maps]) -> float:
 
 
 def _errors(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Squared errors of the cells that see something, of two maps (1, 3·(5+C), G, G)."""
-    grid = true.shape[-1]
-    cells, error = (m.reshape(ANCHORS_PER_SCALE, -1, grid, grid) for m in (true, found - true))
+    """Squared errors of the cells that see something, of two maps (1, 3·(5+C), rows, columns)."""
+    grid = true.shape[2:]
+    cells, error = (m.reshape(ANCHORS_PER_SCALE, -1, *grid) for m in (true, found - true))
     anchor, row, column = np.nonzero(cells[:, 4] > SEEN)
     return np.ravel(error[anchor, 4:, row, column] ** 2)
 

@@ -29,7 +29,7 @@ LEVELS = 256  # of a value; weights use one less, so that zero lies in the middl
 def quantise(graph: ov.Model, inputs: Sequence[np.ndarray]) -> Int8:
     """Measure where a float32 graph may compute in int8.
 
-    inputs: float32 arrays of the graph's own input shape, some hundreds of the kind that it will
+    inputs: float32 arrays of shapes that the graph takes, some hundreds of the kind that it will
     see. The graph stays as it is. ImportError without NNCF (requirements.txt, training only).
     """
     import nncf

@@ -21,6 +21,7 @@ from model.runtimes.base import BaseDetector, load_fused
 from model.runtimes.int8 import with_int8
 from model.weights import Int8, WeightsInfo, read_int8
 
+ANY = -1  # side of a picture
 TRIES = 10  # pictures to tell how fast a number of threads is
 
 Shape = tuple[int, ...]  # (H, W, 3) of a letterboxed picture
@@ -106,7 +107,7 @@ def to_openvino(model: torch.nn.Module, info: WeightsInfo, int8: Int8) -> ov.Mod
 
 
 def graph_of(model: torch.nn.Module, shape: tuple[int, int, int, int]) -> ov.Model:
-    """Convert a network on pictures of one shape (B, 3, S, S), S a multiple of 32."""
+    """Convert a network on pictures (B, 3, H, W), the sides multiples of 32, or ANY such."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own use of torch.jit is deprecated
         # a small example and no second run to check the trace: the shape is set below

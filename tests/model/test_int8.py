@@ -7,7 +7,8 @@ from openvino import opset13
 from safetensors import safe_open
 
 from model.data.dataset import read_config, read_split
-from model.quantise import main, said, teach_int8, without_worst
+from model.quantise import _harm as harm
+from model.quantise import main, measured, said, teach_int8, without_worst
 from model.runtimes.base import load_fused
 from model.runtimes.int8 import quantise, with_int8
 from model.runtimes.openvino_runtime import OpenVinoDetector, compiled, graph_of
@@ -156,6 +157,35 @@ def test_the_layers_that_do_half_of_the_harm_stay_in_float32(inputs, monkeypatch
     monkeypatch.setattr("model.quantise._harm", lambda place, _true: harm[place[0]])
     kept = without_worst("graph", int8, inputs)
     assert kept.keys() == {"b:0", "c:0", "d:0", "bias:1"}
+
+
+def test_limits_are_measured_on_inputs_of_the_pictures_shapes(tmp_path, monkeypatch):
+    wide, high = np.zeros((90, 160, 3), np.uint8), np.zeros((160, 90, 3), np.uint8)
+    pictures = Validation([], NAMES, "", 0)
+    pictures.scenes = [(picture, np.zeros((0, 5), np.float32)) for picture in (wide, high)]
+    seen = []
+
+    def noted(graph, inputs):
+        seen.extend(x.shape for x in inputs)
+        return quantise(graph, inputs)
+
+    monkeypatch.setattr("model.quantise.quantise", noted)
+    monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
+    path = random_weights(tmp_path, image_size=128)
+    int8 = measured(path, pictures)
+
+    assert seen == [(1, 3, 96, 160), (1, 3, 160, 96)]
+    write_int8(path, int8)
+    assert len(OpenVinoDetector(path, int8=True).raw_maps(np.zeros((128, 128, 3), np.uint8))) == 3
+
+
+def test_harm_is_counted_where_there_is_something_in_maps_of_any_shape():
+    true = np.full((1, 3 * 8, 2, 4), -10, np.float32)
+    true.reshape(3, 8, 2, 4)[1, 4, 1, 3] = 5.0
+    found = true.copy()
+    found.reshape(3, 8, 2, 4)[1, 4:, 1, 3] += 2.0
+    found.reshape(3, 8, 2, 4)[0, 4:, 0, 0] += 7.0  # where nothing is
+    assert harm([[found]], [[true]]) == pytest.approx(4.0)
 
 
 class Judged(Validation):
