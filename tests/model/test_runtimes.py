@@ -21,7 +21,10 @@ CONFIDENCE = 0.25
 
 @pytest.fixture(scope="module")
 def both():
-    return [TorchDetector(DEFAULT_WEIGHTS), OpenVinoDetector(DEFAULT_WEIGHTS, int8=False)]
+    detectors = TorchDetector(DEFAULT_WEIGHTS), OpenVinoDetector(DEFAULT_WEIGHTS, int8=False)
+    for detector in detectors:
+        detector.second_look = False  # rounding may put one of them alone in doubt
+    return detectors
 
 
 @pytest.fixture(scope="module")
@@ -259,13 +262,13 @@ def test_no_more_than_five_networks_are_compiled_each_for_all_threads(tmp_path, 
 
     monkeypatch.setattr("model.runtimes.openvino_runtime.compiled", noted)
     detector = OpenVinoDetector(random_weights(tmp_path, image_size=160), threads=2, at_once=2)
-    assert shapes == [(96, 160)]  # a webcam's is there before its first frame
+    assert shapes == [(128, 192)]  # a webcam's is there before its first frame
 
     sizes = [(90, 160), (160, 90), (120, 160), (160, 120), (160, 160), (7, 100), (100, 7), (99, 98)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda hw: detector.detect(np.zeros((*hw, 3), np.uint8)), sizes * 3))
 
-    assert sorted(shapes) == [(96, 160), (128, 160), (160, 96), (160, 128), (160, 160)]
+    assert sorted(shapes) == [(128, 160), (128, 192), (160, 128), (160, 160), (192, 128)]
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
