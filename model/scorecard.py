@@ -32,7 +32,6 @@ from model.metrics import PictureResult, checkout_metrics, counted, counts, reli
 from model.metrics.mistakes import picture_mistakes
 
 CLUTTER = {"easy": (1, 4), "medium": (5, 9), "hard": (10, 15)}  # fruits of a scene
-SIZE = 640, 480
 PHOTOGRAPHS = "photographs"
 SURE = 0.6  # what the checkout holds for sure: app.vision.settle_config
 CLEAR = 2.0  # times the next name's score
@@ -91,12 +90,18 @@ def percent(share: float | None) -> str:
 
 
 def scenes(
-    folder: Path, names: tuple[str, ...], split: str, fruits: tuple[int, int], count: int, seed: int
+    folder: Path,
+    names: tuple[str, ...],
+    split: str,
+    fruits: tuple[int, int],
+    count: int,
+    seed: int,
+    size: tuple[int, int],
 ) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Composed pictures with their boxes, one after the other."""
+    """Composed pictures with their boxes, one after the other. size: width and height, pixels."""
     library, rng = load_library(folder, names, split), np.random.default_rng(seed)
     for _ in tqdm(range(count), unit="img", desc="compose", disable=None):
-        yield compose(library, SceneConfig(fruits=fruits), rng, *SIZE)
+        yield compose(library, SceneConfig(fruits=fruits), rng, *size)
 
 
 def provenance(manifest: Path, samples: Sequence[Labelled]) -> list[str]:
@@ -126,6 +131,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--manifest", type=existing_file, help="CSV: file, provenance of photographs")
     p.add_argument("--count", type=positive, default=100, help="scenes of each kind (default 100)")
     p.add_argument("--seed", type=int, default=11)
+    p.add_argument(
+        "--size",
+        type=positive,
+        nargs=2,
+        default=(640, 480),
+        metavar=("W", "H"),
+        help="of the scenes, pixels (default 640 480)",
+    )
     p.add_argument("--image-size", type=positive, help="input, pixels (default: the weights')")
     p.add_argument("--runtime", default="auto", choices=("auto", "openvino", "torch"))
     return p
@@ -145,7 +158,7 @@ def main(argv: list[str] | None = None) -> None:
     sets = {PHOTOGRAPHS: from_files(photographs)}
     if args.scenes:
         for name, fruits in CLUTTER.items():
-            of = (args.scenes, data.names, args.split, fruits, args.count, args.seed)
+            of = (args.scenes, data.names, args.split, fruits, args.count, args.seed, args.size)
             sets[f"scenes, {fruits[0]}–{fruits[1]} fruits ({name})"] = scenes(*of)
     print("| " + " | ".join(HEADER) + " |\n" + "|---" * len(HEADER) + "|")
     for title, pictures in sets.items():

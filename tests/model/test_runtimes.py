@@ -21,10 +21,7 @@ CONFIDENCE = 0.25
 
 @pytest.fixture(scope="module")
 def both():
-    detectors = TorchDetector(DEFAULT_WEIGHTS), OpenVinoDetector(DEFAULT_WEIGHTS, int8=False)
-    for detector in detectors:
-        detector.second_look = False  # rounding may put one of them alone in doubt
-    return detectors
+    return [TorchDetector(DEFAULT_WEIGHTS), OpenVinoDetector(DEFAULT_WEIGHTS, int8=False)]
 
 
 @pytest.fixture(scope="module")

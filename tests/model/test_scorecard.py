@@ -8,7 +8,7 @@ import pytest
 from model.data.dataset import read_config, read_split
 from model.evaluate import summarise
 from model.metrics import PictureResult
-from model.scorecard import asks, main, provenance, row
+from model.scorecard import asks, main, provenance, row, scenes
 from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE
 
 BOX = (10.0, 10.0, 50.0, 50.0)
@@ -70,6 +70,7 @@ def test_the_command_prints_a_row_for_photographs_and_one_for_each_kind_of_scene
         [
             *("--weights", str(DEFAULT_WEIGHTS), "--data", str(SAMPLE / "data.yaml")),
             *("--scenes", str(SAMPLE), "--count", "2", "--runtime", "torch"),
+            *("--size", "200", "100"),
             *("--manifest", str(tmp_path / "manifest.csv"), "--image-size", "160"),
         ]
     )
@@ -83,6 +84,12 @@ def test_the_command_prints_a_row_for_photographs_and_one_for_each_kind_of_scene
         "| scenes, 10–15 fruits (hard)",
     ]
     assert all(line.count("|") == lines[0].count("|") for line in lines)
+
+
+def test_scenes_have_the_size_that_is_asked_for():
+    names = read_config(SAMPLE / "data.yaml").names
+    pictures = list(scenes(SAMPLE, names, "val", (1, 2), 2, 0, (200, 100)))
+    assert [image.shape for image, _ in pictures] == [(100, 200, 3)] * 2
 
 
 def test_photographs_are_told_apart_by_where_they_come_from(tmp_path):
