@@ -157,9 +157,9 @@ def test_the_trunk_learns_slower_and_only_convolutions_decay(kind):
 
 def test_inputs_are_normalised_by_the_given_colours():
     inputs = Inputs(SETTINGS, (0.5, 0.0, 1.0), (0.5, 1.0, 2.0), torch.device("cpu"))
-    x, scale = inputs(torch.full((2, 3, 64, 64), 255, dtype=torch.uint8), 0, 0)
+    x, *scales = inputs(torch.full((2, 3, 64, 64), 255, dtype=torch.uint8), 0, 0)
     assert x[0, :, 0, 0].tolist() == [1, 1, 0]
-    assert (x.shape, scale) == ((2, 3, 64, 64), 1)
+    assert (x.shape, scales) == ((2, 3, 64, 64), [1, 1])
 
 
 def test_batches_of_many_sizes_keep_anchors_in_pixels():
