@@ -3,9 +3,9 @@
     python -m model.calibrate --weights W --data DATA.yaml [--split val] [--scenes FOLDER]
 
 Fits a line for each class on what the detector finds in a split, and in scenes composed from its
-cut-outs, and stores them in the file, with the confidence that gives the most right baskets there.
-Training does so at its end. Prints the expected calibration error of the bare scores and of the
-calibrated ones, these on pictures that were not fitted.
+cut-outs, and stores them in the file, with a confidence of a half: what is likelier right than
+wrong counts. Training does so at its end. Prints the expected calibration error of the bare scores
+and of the calibrated ones, these on pictures that were not fitted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from model.calibration import Calibration, logit
 from model.cli import existing_file, existing_folder, refusing
 from model.data.dataset import read_config, read_split, same_names
 from model.evaluate import evaluate
-from model.metrics import PictureResult, best_confidence, named_boxes, reliability
+from model.metrics import PictureResult, named_boxes, reliability
 from model.runtimes import load
 from model.training.validation import Validation
 from model.weights import describe, read_info
@@ -31,27 +31,26 @@ from model.weights import describe, read_info
 LEAST_SCORE = 0.02  # boxes below say nothing about those that matter
 LEAST_SLOPE = 0.3  # a better score must stay a better score
 PULL = 4.0  # by how many boxes a class holds to what all classes share
+LIKELIER = 0.5  # the confidence of scores that are chances: nothing to tune, whatever the pictures
 
 
 def calibrate(weights: Path, validation: Validation) -> tuple[float, float]:
-    """Fit and store a file's calibration, and the confidence with the most right baskets.
+    """Fit and store a file's calibration, and the confidence that goes with it.
 
-    Returns the calibration errors before and after, in [0, 1]. The one after, like the confidence,
-    is of pictures apart from those fitted: half of them each time.
+    Returns the calibration errors before and after, in [0, 1]. The one after is of pictures apart
+    from those fitted: half of them each time.
     """
     detector = load(weights)
     info, detector.calibration = detector.info, None
     results = evaluate(detector, validation.pictures()).results
-    halves = results[::2], results[1::2]
+    halves, classes = (results[::2], results[1::2]), len(info.names)
     apart = [
-        recalibrated(result, fitted(other, len(info.names)))
+        recalibrated(result, fitted(other, classes))
         for half, other in (halves, halves[::-1])
         for result in half
     ]
-    classes = len(info.names)
-    confidence = best_confidence(apart, classes)
-    described = replace(info, calibration=fitted(results, classes), confidence=confidence)
-    describe(weights, described)
+    calibration = fitted(results, classes)
+    describe(weights, replace(info, calibration=calibration, confidence=LIKELIER))
     return reliability(results).ece, reliability(apart).ece
 
 

@@ -33,7 +33,8 @@ from model.metrics.mistakes import picture_mistakes
 
 CLUTTER = {"easy": (1, 4), "medium": (5, 9), "hard": (10, 15)}  # fruits of a scene
 PHOTOGRAPHS = "photographs"
-SURE = 0.6  # what the checkout holds for sure: app.vision.settle_config
+# what the checkout asks about and what it holds for sure: app.vision.settle_config
+DOUBTFUL, SURE = 0.36, 0.6
 CLEAR = 2.0  # times the next name's score
 SAME_IOU = 0.5
 
@@ -52,7 +53,7 @@ def row(results: Sequence[PictureResult], summary: dict, classes: int) -> list[s
         for mistake in picture_mistakes(number, result, confidence).mistakes
     )
     fruits = max(1, sum(len(r.truth_class) for r in results))
-    asked = np.array([asks(r, confidence) for r in results])
+    asked = np.array([asks(r, min(confidence, DOUBTFUL)) for r in results])
     found, truth = counts(results, classes, confidence)
     unasked = checkout_metrics(found[~asked], truth[~asked])["cacc"] if not asked.all() else None
     return [
@@ -73,9 +74,12 @@ def line(title: str, results: Sequence[PictureResult], summary: dict, classes: i
     return "| " + " | ".join([title, *row(results, summary, classes)]) + " |"
 
 
-def asks(result: PictureResult, confidence: float) -> bool:
-    """Whether a checkout would ask what some fruit is: a low score, or another name close by."""
-    for box in counted(result, confidence):
+def asks(result: PictureResult, least: float) -> bool:
+    """Whether a checkout would ask what some fruit is: a low score, or another name close by.
+
+    least: the score in [0, 1] from which it asks.
+    """
+    for box in counted(result, least):
         score = result.found_score[box]
         same = iou_xyxy(result.found_xyxy[[box]], result.found_xyxy)[0] >= SAME_IOU
         rivals = result.found_score[same & (result.found_class != result.found_class[box])]

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from model.data.dataset import data_hash, leave_out, read_config, read_split
 from model.data.library import load_library
+from model.data.synthesize import SceneConfig
 from model.data.trainset import TrainSet, collate, one_thread
 from model.loss import NonFiniteLoss, YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
@@ -93,13 +94,14 @@ class Trainer:
         )
         self.others = library.others if library else ()
         composed = round(len(samples) * config.composed)
+        scenes = SceneConfig(distractors=config.distractors)
         self.items = TrainSet(
-            samples, config.image_size, config.seed, library, composed, config.augment
+            samples, config.image_size, config.seed, library, composed, config.augment, scenes
         )
         rank, world = self.place.rank, self.place.world
         self.order = Order(len(self.items), config.batch, config.seed, config.epochs, rank, world)
-        scenes = config.scenes if self.place.first else ""
-        self.validation = Validation(val, data.names, scenes, config.val_scenes)
+        folder = config.scenes if self.place.first else ""
+        self.validation = Validation(val, data.names, folder, config.val_scenes)
         return data_hash([*samples, *val]) + folder_hash(config.scenes)
 
     def _build(self, begun: Start) -> None:

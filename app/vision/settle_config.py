@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from model.detector import Detector
 
 KEEP_SHARE = 0.5
+ASK_SCORE = 0.36  # of boxes between this and a half two in five are fruit: worth a question
 SURE_SCORE = 0.6  # of three fruits that are this sure, all are right one time in five
 
 
@@ -20,7 +21,7 @@ class SettleConfig:
     """
 
     confidence: float = 0.4
-    """Score in [0, 1] that a new fruit must reach; the detector's own stored threshold."""
+    """Score in [0, 1] that a new fruit must reach."""
 
     sure_score: float = 0.0
     """Mean score in [0, 1] below which a person is asked what a fruit is; for scores that are
@@ -133,8 +134,13 @@ class SettleConfig:
 
     @classmethod
     def of(cls, detector: Detector) -> SettleConfig:
-        """For a detector: its own threshold, and whether its scores can be believed as chances."""
-        return cls(detector.confidence, SURE_SCORE if detector.calibrated else 0.0)
+        """For a detector: its own threshold, or less where its scores are chances.
+
+        Then what is doubtful is asked about instead of passed over.
+        """
+        if not detector.calibrated:
+            return cls(detector.confidence)
+        return cls(min(detector.confidence, ASK_SCORE), SURE_SCORE)
 
     @property
     def keep_score(self) -> float:

@@ -38,12 +38,13 @@ class TrainSet(Dataset[tuple[Tensor, Tensor]]):
         library: SceneLibrary | None = None,
         composed: int = 0,
         augment: AugmentConfig | None = None,
+        scenes: SceneConfig | None = None,
     ) -> None:
         self.samples, self.image_size, self.seed = samples, image_size, seed
         self.library, self.composed = library, composed if library else 0
         self.augment = augment or AugmentConfig()
         self.epoch, self.shape = 0, SHAPES[0]
-        self.scenes = SceneConfig()
+        self.scenes = scenes or SceneConfig()
         for preset in (self.augment.preset, self.augment.scene_preset):
             load_transform(preset, image_size)  # a bad preset is told now, not in a worker
         if self.augment.copy_paste and not library:

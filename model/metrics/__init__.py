@@ -1,6 +1,6 @@
 """How good detections are: COCO's average precision, the checkout metrics of RPC, the mistakes."""
 
-from model.metrics.baskets import best_confidence, checkout_metrics, counted, counts
+from model.metrics.baskets import checkout_metrics, counted, counts
 from model.metrics.coco import SIZES, AveragePrecision, average_precision, zone_ap50
 from model.metrics.matching import (
     Hits,
@@ -32,7 +32,6 @@ __all__ = [
     "PictureResult",
     "Reliability",
     "average_precision",
-    "best_confidence",
     "best_precision",
     "checkout_metrics",
     "confusion",

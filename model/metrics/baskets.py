@@ -47,44 +47,12 @@ def counts(
 
     One fruit found twice counts once, under its better name (``one_per_fruit``).
     """
-    picture, class_id, _ = _basket_boxes(results, confidence)
-    found = np.zeros((len(results), classes), int)
-    np.add.at(found, (picture, class_id), 1)
-    return found, _true_counts(results, classes)
-
-
-def best_confidence(results: Sequence[PictureResult], classes: int) -> float:
-    """The lowest confidence, on a 0.02 grid, with as many right baskets as the best but one in 100.
-
-    Of those that are about as good the lowest, since a doubtful fruit is asked about and a missed
-    one goes unnoticed. To be used on pictures that are not reported afterwards; else the report
-    flatters itself.
-    """
-    grid = np.round(np.arange(0.10, 0.91, 0.02), 2)
-    picture, class_id, score = _basket_boxes(results, float(grid[0]))
-    truth = _true_counts(results, classes)
-    right = np.zeros(len(grid))
-    for step, confidence in enumerate(grid):
-        found = np.zeros_like(truth)
-        sure = score >= float(confidence)
-        np.add.at(found, (picture[sure], class_id[sure]), 1)
-        right[step] = (found == truth).all(1).sum()
-    return float(grid[right >= right.max() - 0.01 * len(results)][0])
-
-
-def _basket_boxes(
-    results: Sequence[PictureResult], confidence: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Picture index, class id and score of every box that would count at a confidence."""
-    kept = [counted(r, confidence) for r in results]
-    rows = list(zip(results, kept, strict=True))
-    return (
-        np.repeat(np.arange(len(results)), [len(k) for k in kept]).astype(int),
-        np.concatenate([np.zeros(0, int), *(r.found_class[k] for r, k in rows)]),
-        np.concatenate([np.zeros(0, np.float32), *(r.found_score[k] for r, k in rows)]),
+    found = [r.found_class[counted(r, confidence)] for r in results]
+    return _counted_by_class(found, classes), _counted_by_class(
+        [r.truth_class for r in results], classes
     )
 
 
-def _true_counts(results: Sequence[PictureResult], classes: int) -> np.ndarray:
-    rows = [np.bincount(r.truth_class.astype(int), minlength=classes) for r in results]
+def _counted_by_class(class_ids: Sequence[np.ndarray], classes: int) -> np.ndarray:
+    rows = [np.bincount(ids.astype(int), minlength=classes) for ids in class_ids]
     return np.array(rows, int).reshape(-1, classes)

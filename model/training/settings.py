@@ -12,6 +12,7 @@ import yaml
 from model.backbones import BACKBONES
 from model.cli import SettingsError
 from model.data.augment import AugmentConfig
+from model.data.synthesize import SceneConfig
 from model.loss import LOSS_PRESETS, LossConfig
 from model.yolov3 import NECKS
 
@@ -78,6 +79,9 @@ class TrainConfig:
     multi_scale: float = setting(0.0, "batches vary in size by up to this share")
     share: float = setting(1.0, "share of the training photographs that is used, drawn by the seed")
     composed: float = setting(1.0, "scenes composed for each real picture, with --scenes")
+    distractors: float = setting(
+        SceneConfig.distractors, "chance of each of up to three things not for sale in a scene"
+    )
     val_scenes: int = setting(120, "composed scenes to validate on, with --scenes")
     best: Literal["map", "cacc"] = setting("map", "score whose best epoch is kept")
     patience: int = setting(0, "epochs without a better score before stopping early; 0: never")
@@ -103,6 +107,8 @@ class TrainConfig:
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:  # nor nan
                 raise SettingsError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.distractors > 1:
+            raise SettingsError(f"distractors must lie in 0…1, got {self.distractors}")
         if not 0 < self.share <= 1:
             raise SettingsError(f"share must lie in 0…1, above 0, got {self.share}")
         for name, most in _BELOW.items():
@@ -114,8 +120,8 @@ _LEAST = {
     **dict.fromkeys(("epochs", "batch", "accumulate"), 1),
     **dict.fromkeys(
         "lr trunk_lr momentum weight_decay clip warmup_epochs drop plateau_patience frozen_epochs "
-        "frozen_stages ema multi_scale composed val_scenes patience workers save_minutes "
-        "seed".split(),
+        "frozen_stages ema multi_scale composed distractors val_scenes patience workers "
+        "save_minutes seed".split(),
         0,
     ),
 }

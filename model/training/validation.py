@@ -16,6 +16,7 @@ from model.evaluate import evaluate, from_files
 SCORES = ("map50", "map", "cacc")
 PICTURES = 300  # to measure int8's limits on
 SCENE_SEED = 7  # the same scenes in every run, so that runs can be compared
+VIEWS = ((640, 480), (1280, 720))  # width and height of scenes by turns: what cameras deliver
 
 
 class Validation:
@@ -34,7 +35,10 @@ class Validation:
         if scenes and count:
             library = load_library(Path(scenes), tuple(names), split)
             rng = np.random.default_rng(SCENE_SEED)
-            self.scenes = [compose(library, SceneConfig(), rng, 640, 480) for _ in range(count)]
+            self.scenes = [
+                compose(library, SceneConfig(), rng, *VIEWS[number % len(VIEWS)])
+                for number in range(count)
+            ]
 
     def pictures(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The photographs, then the scenes, each with its boxes as model.evaluate takes them."""

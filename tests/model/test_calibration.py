@@ -127,6 +127,7 @@ def test_calibrating_again_starts_from_the_bare_scores(tmp_path):
     validation = Validation(read_split(data, "val"), data.names, "", 0)
     first = calibrate(path, validation), read_info(path).calibration
     assert first[1] is not None
+    assert read_info(path).confidence == 0.5
     assert (calibrate(path, validation), read_info(path).calibration) == first
 
 

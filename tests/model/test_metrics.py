@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from model.metrics import (
     PictureResult,
     average_precision,
-    best_confidence,
     best_precision,
     checkout_metrics,
     confusion,
@@ -114,14 +113,6 @@ def test_the_confusion_matrix_has_a_row_and_a_column_for_the_background():
     assert confusion(results, 2, 0.5).tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
 
 
-def test_the_lowest_confidence_is_chosen_of_those_that_are_about_as_good_as_the_best():
-    ghost = picture([(0, BOX)], [(0, 0.8, BOX), (0, 0.3, OTHER)])
-    faint_ghost = picture([(0, BOX)], [(0, 0.8, BOX), (0, 0.15, OTHER)])
-    assert best_confidence([ghost], 1) == pytest.approx(0.32)
-    assert best_confidence([ghost, *99 * [faint_ghost]], 1) == pytest.approx(0.16)
-    assert best_confidence([ghost, ghost, *98 * [faint_ghost]], 1) == pytest.approx(0.32)
-
-
 @st.composite
 def crowds(draw):
     """A picture of up to eight boxes on a coarse grid, so that many lie on one another."""
@@ -137,15 +128,6 @@ def crowds(draw):
 def test_what_counts_at_a_confidence_is_what_counts_at_a_lower_one_and_reaches_it(crowd, least):
     low, high = counted(crowd, 0.1), counted(crowd, least)
     assert high.tolist() == low[crowd.found_score[low] >= least].tolist()
-
-
-@UNHURRIED
-@given(st.lists(crowds(), min_size=1, max_size=4))
-def test_the_best_confidence_is_what_trying_each_one_finds(results):
-    grid = np.round(np.arange(0.1, 0.91, 0.02), 2)
-    right = [checkout_metrics(*counts(results, 3, float(c)))["cacc"] for c in grid]
-    best = grid[np.array(right) > max(right) - 1e-9]  # of so few pictures each is over one in 100
-    assert best_confidence(results, 3) == best[0]
 
 
 @UNHURRIED

@@ -174,15 +174,20 @@ def test_a_trunk_learns_and_its_batchnorm_keeps_its_statistics(learnt):
     assert changed(*trunks, "buffers") == [False] * 8
 
 
-def test_things_not_for_sale_are_learnt_by_name_and_never_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("model.trainer.report", lambda *_: None)
+def with_things_not_for_sale(tmp_path):
+    """The sample's cut-outs, limes and peaches apart."""
     scenes = tmp_path / "scenes"
     shutil.copytree(SAMPLE / "cutouts", scenes / "cutouts")
     for name in ("lime", "peach"):
         (scenes / "cutouts_bonus" / name).mkdir(parents=True)
         for path in (scenes / "cutouts").glob(f"{name}_*.png"):
             path.rename(scenes / "cutouts_bonus" / name / path.name)
-    config = small_config(tmp_path, epochs=1, scenes=str(scenes))
+    return str(scenes)
+
+
+def test_things_not_for_sale_are_learnt_by_name_and_never_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("model.trainer.report", lambda *_: None)
+    config = small_config(tmp_path, epochs=1, scenes=with_things_not_for_sale(tmp_path))
     trainer = trained(config, tmp_path / "run")
     assert {11, 12} <= {
         int(c) for i in range(len(trainer.items)) for c in trainer.items[i][1][:, 0]
@@ -194,6 +199,15 @@ def test_things_not_for_sale_are_learnt_by_name_and_never_told(tmp_path, monkeyp
     found = {d.key for d in TorchDetector(last).detect(picture, confidence=1e-6)}
     assert found <= set(described.names)
     assert len(found) > 5
+
+
+@pytest.mark.parametrize(("chance", "some"), [(0.0, False), (1.0, True)])
+def test_scenes_show_as_many_things_not_for_sale_as_is_asked(chance, some, tmp_path):
+    scenes = with_things_not_for_sale(tmp_path)
+    trainer = Trainer(small_config(tmp_path, scenes=scenes, distractors=chance), tmp_path)
+    trainer.load()
+    shown = {int(c) for i in range(len(trainer.items)) for c in trainer.items[i][1][:, 0]}
+    assert bool(shown & {11, 12}) == some
 
 
 def test_classes_learnt_one_by_one_are_scored_one_by_one(tmp_path):

@@ -115,6 +115,8 @@ def test_what_is_saved_with_a_run_is_complete_and_reads_back_the_same(tmp_path):
         ({"batch": 0}, "batch must be at least 1"),
         ({"lr": -1}, "lr must be at least 0"),
         ({"momentum": 1}, "momentum must be below 1"),
+        ({"distractors": 1.5}, "distractors must lie in 0…1"),
+        ({"distractors": -0.5}, "distractors must be at least 0"),
         ({"backbone": "resnet"}, "backbone: unknown 'resnet'"),
     ],
 )

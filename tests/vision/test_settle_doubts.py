@@ -1,8 +1,11 @@
 """What a person is asked, and what becomes of the answer."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from app.vision.settle import Scene, SettleConfig, Settler
+from app.vision.settle_config import ASK_SCORE, SURE_SCORE
 from model.detector import Detection
 
 BOX = (100.0, 100.0, 200.0, 200.0)
@@ -65,6 +68,17 @@ def test_a_low_score_asks_where_scores_can_be_believed(sure_score, asked):
     _, scene = settled_on({"apple": 0.6}, SettleConfig(sure_score=sure_score))
     assert scene.counts == {"apple": 1}
     assert len(scene.doubts) == asked
+
+
+@pytest.mark.parametrize(
+    ("stored", "calibrated", "least", "sure"),
+    [(0.5, True, ASK_SCORE, SURE_SCORE), (0.2, True, 0.2, SURE_SCORE), (0.5, False, 0.5, 0.0)],
+)
+def test_what_a_calibrated_detector_doubts_is_asked_about_instead_of_passed_over(
+    stored, calibrated, least, sure
+):
+    config = SettleConfig.of(SimpleNamespace(confidence=stored, calibrated=calibrated))
+    assert (config.confidence, config.sure_score) == (least, sure)
 
 
 def test_a_doubt_neither_comes_nor_goes_with_a_little_noise():
