@@ -58,6 +58,13 @@ def test_a_row_counts_mistakes_and_what_is_asked():
     assert cells[-2:] == ["25.0", "33.3"]
 
 
+def test_what_is_less_likely_than_the_confidence_is_asked_about_and_does_not_count():
+    results = [picture([], [(0, 0.4, BOX)]), picture([], [(0, 0.3, BOX)])]
+    cells = row(results, summarise(results, ("apple",), 0.5), 1)
+    assert cells[3] == "100.0"
+    assert cells[-2:] == ["50.0", "100.0"]
+
+
 def test_where_everything_is_asked_there_is_no_unasked_accuracy():
     results = [picture([(0, BOX)], [(0, 0.4, BOX)])]
     assert row(results, summarise(results, ("apple",), 0.3), 1)[-2:] == ["100.0", "–"]

@@ -7,6 +7,7 @@ import pytest
 from app.vision.settle import Scene, SettleConfig, Settler
 from app.vision.settle_config import ASK_SCORE, SURE_SCORE
 from model.detector import Detection
+from model.scorecard import CLEAR, DOUBTFUL, SURE
 
 BOX = (100.0, 100.0, 200.0, 200.0)
 FPS = 10
@@ -79,6 +80,10 @@ def test_what_a_calibrated_detector_doubts_is_asked_about_instead_of_passed_over
 ):
     config = SettleConfig.of(SimpleNamespace(confidence=stored, calibrated=calibrated))
     assert (config.confidence, config.sure_score) == (least, sure)
+
+
+def test_the_scorecard_asks_where_the_checkout_does():
+    assert (ASK_SCORE, SURE_SCORE, SettleConfig().doubt) == (DOUBTFUL, SURE, CLEAR**2)
 
 
 def test_a_doubt_neither_comes_nor_goes_with_a_little_noise():
