@@ -100,7 +100,7 @@ def without_doubles(tracks: Sequence[Track], now_s: float, config: SettleConfig)
     for unseen in tracks:
         if unseen.absence_s == 0.0:
             continue
-        missing = unseen.is_missing(now_s, config)
+        missing = unseen.is_missing(now_s, config.blink_s, config)
         for other in tracks:
             if other is unseen or not other.resting or other.seen_s <= unseen.seen_s:
                 continue

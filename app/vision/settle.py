@@ -72,6 +72,7 @@ class Settler:
         self._last_t_s: float | None = None
         self._now_s = 0.0
         self._waited_s = 0.0
+        self._settled = False
         self._ground = Ground()
         self._stranger: int | None = None
 
@@ -97,7 +98,7 @@ class Settler:
             self._ground.look(cells, width)
         self._follow(seen, step_s, (float(width), float(height)))
         self._ground.watch([t.box_xyxy for t in self._tracks if t.confirmed], step_s)
-        settled = self._is_settled(step_s)
+        settled = self._settled = self._is_settled(step_s)
         strangers = self._strangers()
         if settled:
             self._take_basket()
@@ -213,7 +214,8 @@ class Settler:
         looked like a fruit on it.
         """
         missing = track.misses > 0 and not track.counted
-        if track.confirmed and (missing or track.is_missing(self._now_s, self.config)):
+        blink_s = self.config.blink_s if self._settled else self.config.blink_before_s
+        if track.confirmed and (missing or track.is_missing(self._now_s, blink_s, self.config)):
             return True
         moving_s = self._now_s - track.rested_s
         moving = not track.resting and moving_s < self.config.patience_s

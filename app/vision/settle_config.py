@@ -113,6 +113,8 @@ class SettleConfig:
     """Absence that is taken for a flicker of the detector; longer makes the scene unsettled …"""
     blink_frames: int = 3
     """… once as many frames in a row lack the fruit: 0.4 s is one or two of a slow camera's."""
+    blink_before_s: float = 0.2
+    """The same while the scene is unsettled: what was just lost in a hand must not look at rest."""
     hidden_s: float = 2.6
     """Absence after which a fruit lost at its place is gone: a hand hides one for up to 2 s."""
     held_s: float = 8.0

@@ -114,9 +114,9 @@ class Track:
         else:
             self.bare_s = 0.0
 
-    def is_missing(self, now_s: float, config: SettleConfig) -> bool:
-        """Whether it is out of sight for longer than a flicker of the detector."""
-        return self.misses >= config.blink_frames and now_s - self.seen_s > config.blink_s
+    def is_missing(self, now_s: float, blink_s: float, config: SettleConfig) -> bool:
+        """Whether it is out of sight for longer than a flicker of the detector, of ``blink_s``."""
+        return self.misses >= config.blink_frames and now_s - self.seen_s > blink_s
 
     def is_gone(self, config: SettleConfig) -> bool:
         """Whether its absence is too long to be a flicker, a hand over it, or a way travelled."""

@@ -245,3 +245,25 @@ def test_the_drawn_tracks_agree_with_the_basket_at_rest():
     scene = play(THREE, fps=15, duration_s=3)[-1].scene
     assert Counter(t.key for t in scene.tracks if t.confirmed) == scene.counts
     assert [t.id for t in scene.tracks] == sorted({t.id for t in scene.tracks})
+
+
+def blinking(config, moves):
+    """30 scenes a second: a pear is out of sight from 3.35 to 3.7 s, an apple moves until 3.3."""
+    settler = Settler(config)
+    for frame in range(114):
+        t_s = frame / 30
+        x = 100 + (300 * min(max(t_s - 3.0, 0), 0.3) if moves else 0)
+        found = [Detection("apple", 0.9, (x, 100, x + 100, 200))]
+        if not 3.35 < t_s < 3.7:
+            found.append(Detection("pear", 0.9, (400, 100, 500, 200)))
+        yield t_s, settler.update(found, t_s, 640, 480)
+
+
+@pytest.mark.parametrize(("blink_s", "sure"), [(0.2, False), (0.4, True)])
+def test_a_scene_becomes_sure_only_while_its_fruits_are_seen(blink_s, sure):
+    scenes = blinking(SettleConfig(blink_before_s=blink_s), moves=True)
+    assert any(scene.settled for t_s, scene in scenes if 3.35 < t_s < 3.7) is sure
+
+
+def test_a_sure_scene_stays_so_while_a_fruit_flickers():
+    assert all(scene.settled for t_s, scene in blinking(SettleConfig(), moves=False) if t_s > 1)
