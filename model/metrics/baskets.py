@@ -48,11 +48,10 @@ def counts(
     One fruit found twice counts once, under its better name (``one_per_fruit``).
     """
     found = [r.found_class[counted(r, confidence)] for r in results]
-    return _counted_by_class(found, classes), _counted_by_class(
-        [r.truth_class for r in results], classes
-    )
+    truth = [r.truth_class for r in results]
+    return _by_class(found, classes), _by_class(truth, classes)
 
 
-def _counted_by_class(class_ids: Sequence[np.ndarray], classes: int) -> np.ndarray:
+def _by_class(class_ids: Sequence[np.ndarray], classes: int) -> np.ndarray:
     rows = [np.bincount(ids.astype(int), minlength=classes) for ids in class_ids]
     return np.array(rows, int).reshape(-1, classes)
