@@ -94,7 +94,7 @@ class Trainer:
         )
         self.others = library.others if library else ()
         composed = round(len(samples) * config.composed)
-        scenes = SceneConfig(distractors=config.distractors)
+        scenes = SceneConfig(distractors=config.distractors, variety=config.variety)
         self.items = TrainSet(
             samples, config.image_size, config.seed, library, composed, config.augment, scenes
         )

@@ -47,6 +47,13 @@ class SceneLibrary:
     backgrounds: list[np.ndarray]
     others: tuple[str, ...] = ()
 
+    def kin(self, cutout: Cutout) -> list[Cutout]:
+        """All cut-outs of the same name, itself too; itself alone where the name is not known."""
+        if cutout.class_id == DISTRACTOR:
+            return [cutout]
+        group = self.by_class.get(cutout.class_id, self.distractors)
+        return [c for c in group if c.class_id == cutout.class_id]
+
 
 def load_library(
     folder: Path, names: tuple[str, ...], split: str, others: bool = False

@@ -17,6 +17,7 @@ from model.data import clutter
 from model.data.library import DISTRACTOR, Cutout, SceneLibrary, trim
 from model.data.light import draw_light, photograph, shade
 from model.data.scene import Scene
+from model.data.variety import coloured, shaped
 
 APPLE_CM = 8.0
 LARGEST_SHARE = 0.62  # of the picture's longer side: a camera is mounted so that a melon fits
@@ -31,7 +32,9 @@ class SceneConfig:
     most_overlap: share of a fruit that another may cover. distractors: chance of each of up to
     three things not for sale. clutter: chance of paper; half of it, of a hand, and of each of two
     phones, cups and such; a seventh of it, of a bag or a sticker on each fruit. same_class: chance
-    that a fruit is of the same class as the one before.
+    that a fruit is of the same class as the one before. variety: chance that a fruit becomes
+    another individual of its kind: of another build and skin, half of them with patches of the skin
+    of a second cut-out.
     """
 
     fruits: tuple[int, int] = (1, 15)
@@ -40,6 +43,7 @@ class SceneConfig:
     distractors: float = 0.35
     clutter: float = 0.35
     same_class: float = 0.3
+    variety: float = 0.0
 
 
 def compose(
@@ -54,7 +58,7 @@ def compose(
         scene.cast(sheet, spot)
         scene.lay(sheet, spot)
     _put_things(scene, apple_px, config, rng)
-    _put_all(scene, _choose(library, config, rng), apple_px, config, rng)
+    _put_all(scene, _choose(library, config, rng), library, apple_px, config, rng)
     if rng.random() < config.clutter / 2:
         scene.hide(clutter.hand(rng, width, height, apple_px / APPLE_CM, scene.light))
     return photograph(scene.canvas, rng), scene.rows()
@@ -75,7 +79,7 @@ def paste(
     scene = Scene(image.copy(), draw_light(rng), rows)
     apple_px = rng.uniform(*config.apple_share) * max(image.shape)
     chosen = _choose(library, config, rng)[: int(rng.integers(1, 4))]
-    _put_all(scene, chosen, apple_px, config, rng)
+    _put_all(scene, chosen, library, apple_px, config, rng)
     return scene.canvas, scene.rows()
 
 
@@ -94,13 +98,16 @@ def _put_things(
 def _put_all(
     scene: Scene,
     cutouts: list[Cutout],
+    library: SceneLibrary,
     apple_px: float,
     config: SceneConfig,
     rng: np.random.Generator,
 ) -> None:
     """Put down those for which there is room, some of them with a sticker or in a bag."""
     for cutout in cutouts:
-        sprite = _sprite(cutout, apple_px, rng, max(scene.canvas.shape))
+        varied = config.variety > 0 and rng.random() < config.variety
+        kin = library.kin(cutout) if varied else []
+        sprite = _sprite(cutout, kin, apple_px, rng, max(scene.canvas.shape))
         if rng.random() < config.clutter / 7:
             sprite = clutter.stick(sprite, rng, apple_px / APPLE_CM)
         sprite = shade(sprite, scene.light, rng.uniform(0.82, 1.12) * rng.uniform(0.97, 1.03, 3))
@@ -147,18 +154,27 @@ def _choose(library: SceneLibrary, config: SceneConfig, rng: np.random.Generator
     return sorted(chosen, key=lambda c: -c.size_cm * rng.uniform(0.6, 1.4))
 
 
-def _sprite(cutout: Cutout, apple_px: float, rng: np.random.Generator, longest: int) -> np.ndarray:
-    """Scale, turn and mirror a cut-out: premultiplied uint8 (h, w, 4) BGRA."""
+def _sprite(
+    cutout: Cutout, kin: list[Cutout], apple_px: float, rng: np.random.Generator, longest: int
+) -> np.ndarray:
+    """Scale, turn and mirror a cut-out: premultiplied uint8 (h, w, 4) BGRA.
+
+    kin: cut-outs of its kind; with any it becomes another individual.
+    """
     image = cutout.image[:, ::-1] if rng.random() < 0.5 else cutout.image
     h, w = image.shape[:2]
     target = apple_px * cutout.size_cm / APPLE_CM * rng.uniform(0.85, 1.2)
     scale = min(min(target, LARGEST_SHARE * longest) / np.sqrt(h * w), MOST_ZOOM)
-    turn = cv2.getRotationMatrix2D((w / 2, h / 2), rng.uniform(0, 360), scale)
-    cos, sin = abs(turn[0, 0]), abs(turn[0, 1])
-    new_w, new_h = int(w * cos + h * sin) + 2, int(h * cos + w * sin) + 2
-    turn = turn + np.array([[0, 0, (new_w - w) / 2], [0, 0, (new_h - h) / 2]])
+    turn = cv2.getRotationMatrix2D((0, 0), rng.uniform(0, 360), scale)
+    if kin:
+        turn[:, :2] @= shaped(rng)
+    new_w, new_h = (int(extent) + 2 for extent in np.abs(turn[:, :2]) @ (w, h))
+    turn[:, 2] = np.array([new_w, new_h]) / 2 - turn[:, :2] @ (w / 2, h / 2)
     if scale < 0.5:  # bilinear sampling would skip pixels
         shrink = max(scale * 1.5, 0.05)
         image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         turn[:, :2] /= shrink
+    if kin:
+        mate = kin[rng.integers(len(kin))].image if rng.random() < 0.5 else None
+        image = coloured(np.ascontiguousarray(image), mate, rng)
     return trim(cv2.warpAffine(image, turn, (new_w, new_h), flags=cv2.INTER_LINEAR))

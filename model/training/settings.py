@@ -82,6 +82,9 @@ class TrainConfig:
     distractors: float = setting(
         SceneConfig.distractors, "chance of each of up to three things not for sale in a scene"
     )
+    variety: float = setting(
+        SceneConfig.variety, "chance that a fruit in a scene gets another build and skin"
+    )
     val_scenes: int = setting(120, "composed scenes to validate on, with --scenes")
     best: Literal["map", "cacc"] = setting("map", "score whose best epoch is kept")
     patience: int = setting(0, "epochs without a better score before stopping early; 0: never")
@@ -107,8 +110,9 @@ class TrainConfig:
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:  # nor nan
                 raise SettingsError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.distractors > 1:
-            raise SettingsError(f"distractors must lie in 0…1, got {self.distractors}")
+        for name in ("distractors", "variety"):
+            if getattr(self, name) > 1:
+                raise SettingsError(f"{name} must lie in 0…1, got {getattr(self, name)}")
         if not 0 < self.share <= 1:
             raise SettingsError(f"share must lie in 0…1, above 0, got {self.share}")
         for name, most in _BELOW.items():
@@ -120,7 +124,7 @@ _LEAST = {
     **dict.fromkeys(("epochs", "batch", "accumulate"), 1),
     **dict.fromkeys(
         "lr trunk_lr momentum weight_decay clip warmup_epochs drop plateau_patience frozen_epochs "
-        "frozen_stages ema multi_scale composed distractors val_scenes patience workers "
+        "frozen_stages ema multi_scale composed distractors variety val_scenes patience workers "
         "save_minutes seed".split(),
         0,
     ),

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -37,11 +38,14 @@ def table(grey=128):
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 2**32), st.sampled_from([(320, 240), (240, 320), (455, 256), (96, 96)]))
-def test_composed_scenes_have_boxes_inside_and_repeat_with_their_seed(library, seed, size):
-    first, second = (
-        compose(library, SceneConfig(), np.random.default_rng(seed), *size) for _ in range(2)
-    )
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([(320, 240), (240, 320), (455, 256), (96, 96)]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_composed_scenes_have_boxes_inside_and_repeat_with_their_seed(library, seed, size, variety):
+    config = SceneConfig(variety=variety)
+    first, second = (compose(library, config, np.random.default_rng(seed), *size) for _ in range(2))
     image, rows = first
     assert image.shape == (size[1], size[0], 3)
     assert len(rows) <= 15
@@ -69,6 +73,21 @@ def test_things_not_for_sale_are_in_the_picture_and_not_in_the_labels(library):
     ]
     assert [len(rows) for _, rows in scenes] == [0, 0]
     assert np.abs(scenes[0][0].astype(int) - scenes[1][0]).mean() > 1
+
+
+def test_a_varied_fruit_is_of_another_build_and_skin_and_in_the_labels_all_the_same(library):
+    apple = SceneLibrary({0: library.by_class[0][:1]}, [], library.backgrounds)
+    alone = SceneConfig((1, 1), distractors=0, clutter=0)
+    varied = replace(alone, variety=1.0)
+    plain, other = (
+        [compose(apple, config, np.random.default_rng(n), 320, 240) for n in range(20)]
+        for config in (alone, varied)
+    )
+    assert [len(rows) for _, rows in plain] == [len(rows) for _, rows in other]
+    ratios = [
+        [rows[0, 3] / rows[0, 4] for _, rows in scenes if len(rows)] for scenes in (plain, other)
+    ]
+    assert np.std(ratios[1]) > np.std(ratios[0])
 
 
 def test_a_box_follows_what_stays_visible_of_a_fruit():
@@ -281,6 +300,19 @@ def test_things_not_for_sale_have_names_and_boxes_for_those_who_ask(tmp_path):
     plain = load_library(tmp_path, ("apple",), "train")
     assert plain.others == ()
     assert [c.class_id for c in plain.distractors] == [-1, -1]
+
+
+def test_kin_are_all_cutouts_of_a_name_on_sale_or_not(tmp_path):
+    for name in ("cutouts/apple", "cutouts/pear", "cutouts_bonus/lime", "cutouts_bonus/nut"):
+        write_cutout(tmp_path / name / "a.png")
+        write_cutout(tmp_path / name / "b.png")
+    library = load_library(tmp_path, ("apple", "pear"), "train", others=True)
+    pear, nut = library.by_class[1][0], library.distractors[-1]
+    assert library.kin(pear) == library.by_class[1]
+    assert library.kin(nut) == library.distractors[2:]
+    unnamed = load_library(tmp_path, ("apple", "pear"), "train").distractors
+    things = SceneLibrary(library.by_class, unnamed, [])
+    assert things.kin(unnamed[0]) == [unnamed[0]]  # a nut's skin is none for a lime
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from model.cli import existing_file, existing_folder, positive
+from model.cli import existing_file, existing_folder, positive, share
 from model.data.commands import Commands
 from model.data.dataset import DataError, read_config, write_config, write_labels
 from model.data.library import load_library
@@ -28,6 +28,9 @@ def add(commands: Commands) -> None:
     p.add_argument(
         "--size", type=positive, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT")
     )
+    p.add_argument(
+        "--variety", type=share, default=0.0, help="chance that a fruit gets another build and skin"
+    )
     p.add_argument("--seed", type=int, default=0)
     p.set_defaults(run=run)
 
@@ -40,9 +43,10 @@ def run(args: argparse.Namespace) -> None:
         raise DataError(f"--fruits needs two numbers, fewest and most, got {low} {high}")
     library = load_library(args.folder, names, args.split)
     (args.out / "images").mkdir(parents=True, exist_ok=True)
+    config = SceneConfig(fruits=(low, high), variety=args.variety)
     rng = np.random.default_rng(args.seed)
     for number in tqdm(range(args.pictures), unit="img", desc="compose"):
-        image, boxes = compose(library, SceneConfig(fruits=(low, high)), rng, *args.size)
+        image, boxes = compose(library, config, rng, *args.size)
         path = args.out / "images" / f"{number:05d}.jpg"
         cv2.imwrite(str(path), image)
         write_labels(path, boxes)
