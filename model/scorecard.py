@@ -2,9 +2,12 @@
 
     python -m model.scorecard --weights W --data DATA.yaml [--split val] [--scenes FOLDER]
                               [--manifest CSV] [--image-size 320]
+    python -m model.scorecard --weights W --data DATA.yaml --scenes FOLDER --conditions
 
 The scenes are composed from the split's cut-outs, the same for the same seed. A manifest divides
-the photographs by where they come from: columns file and provenance. Prints a Markdown
+the photographs by where they come from: columns file and provenance. ``--conditions`` shows scenes
+of 5–9 fruits from nearer and further away, and as worse cameras and lamps show them (of a YAML file
+of one's own: ``--conditions FILE``, written as ``model/data/conditions.yaml``). Prints a Markdown
 table. Beside mAP and whole baskets (cAcc: the share of pictures with every count right) it says, of
 a hundred fruits, how many got a wrong name, were missed, and were found where none is; in how many
 pictures a checkout would ask for a name; and what cAcc is in those where it would not.
@@ -15,28 +18,37 @@ from __future__ import annotations
 import argparse
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from albumentations import Compose
 from tqdm import tqdm
 
 from model.boxes import iou_xyxy
 from model.cli import existing_file, existing_folder, positive, refusing
+from model.data.conditions import CONDITIONS, load_conditions, under
 from model.data.dataset import DataError, Labelled, read_config, read_split, same_names
-from model.data.library import load_library
+from model.data.library import SceneLibrary, load_library
+from model.data.mix import Picture
 from model.data.synthesize import SceneConfig, compose
 from model.detector import load_detector
 from model.evaluate import evaluate, from_files, summarise
 from model.metrics import PictureResult, checkout_metrics, counted, counts, reliability
 from model.metrics.mistakes import picture_mistakes
 
+APPLES = {"from further away": (0.05, 0.09), "from nearer": (0.3, 0.4)}  # shares of the longer side
 CLUTTER = {"easy": (1, 4), "medium": (5, 9), "hard": (10, 15)}  # fruits of a scene
 PHOTOGRAPHS = "photographs"
 # what the checkout asks about and what it holds for sure: app.vision.settle_config
 DOUBTFUL, SURE = 0.36, 0.6
 CLEAR = 2.0  # times the next name's score
 SAME_IOU = 0.5
+
+Titled = tuple[str, Iterable[Picture]]
+Composer = Callable[[SceneConfig], Iterable[Picture]]
 
 HEADER = (
     *("", "pictures", "mAP50", "mAP50:95", "cAcc", "ACD", "mCCD", "mCIoU", "misnamed", "missed"),
@@ -94,18 +106,32 @@ def percent(share: float | None) -> str:
 
 
 def scenes(
-    folder: Path,
-    names: tuple[str, ...],
-    split: str,
-    fruits: tuple[int, int],
-    count: int,
-    seed: int,
-    size: tuple[int, int],
-) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    library: SceneLibrary, config: SceneConfig, count: int, seed: int, size: tuple[int, int]
+) -> Iterator[Picture]:
     """Composed pictures with their boxes, one after the other. size: width and height, pixels."""
-    library, rng = load_library(folder, names, split), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for _ in tqdm(range(count), unit="img", desc="compose", disable=None):
-        yield compose(library, SceneConfig(fruits=fruits), rng, *size)
+        yield compose(library, config, rng, *size)
+
+
+def by_clutter(of_kind: Composer) -> Iterator[Titled]:
+    """Scenes by how crowded they are, with their titles. of_kind: composes them."""
+    for name, fruits in CLUTTER.items():
+        yield f"scenes, {fruits[0]}–{fruits[1]} fruits ({name})", of_kind(SceneConfig(fruits))
+
+
+def by_condition(
+    of_kind: Composer,
+    conditions: dict[str, Compose],
+    seed: int,
+) -> Iterator[Titled]:
+    """The same scenes under each condition, and others from nearer and further away."""
+    plain = SceneConfig(CLUTTER["medium"])
+    yield "as validation has them", of_kind(plain)
+    for title, apple_share in APPLES.items():
+        yield title, of_kind(replace(plain, apple_share=apple_share))
+    for title, condition in conditions.items():
+        yield title, under(condition, of_kind(plain), seed)
 
 
 def provenance(manifest: Path, samples: Sequence[Labelled]) -> list[str]:
@@ -133,6 +159,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", default="val", choices=("train", "val"))
     p.add_argument("--scenes", type=existing_folder, help="folder to compose scenes from")
     p.add_argument("--manifest", type=existing_file, help="CSV: file, provenance of photographs")
+    p.add_argument(
+        "--conditions",
+        type=existing_file,
+        nargs="?",
+        const=CONDITIONS,
+        metavar="YAML",
+        help="scenes under worse cameras and lamps instead",
+    )
     p.add_argument("--count", type=positive, default=100, help="scenes of each kind (default 100)")
     p.add_argument("--seed", type=int, default=11)
     p.add_argument(
@@ -152,20 +186,26 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parser().parse_args(argv)
+    if args.conditions and not args.scenes:
+        raise DataError("--conditions needs scenes: name their folder (--scenes)")
     if args.image_size and args.image_size % 32:
         raise DataError("--image-size takes multiples of 32")
     data = read_config(args.data)
     detector = load_detector(args.weights, args.runtime, image_size=args.image_size)
     same_names(args.data, data.names, detector.names)
-    photographs = read_split(data, args.split)
+    photographs = [] if args.conditions else read_split(data, args.split)
     sources = provenance(args.manifest, photographs) if args.manifest else []
-    sets = {PHOTOGRAPHS: from_files(photographs)}
+
+    sets: list[Titled] = [] if args.conditions else [(PHOTOGRAPHS, from_files(photographs))]
     if args.scenes:
-        for name, fruits in CLUTTER.items():
-            of = (args.scenes, data.names, args.split, fruits, args.count, args.seed, args.size)
-            sets[f"scenes, {fruits[0]}–{fruits[1]} fruits ({name})"] = scenes(*of)
+        library = load_library(args.scenes, data.names, args.split)
+        composed = partial(scenes, library, count=args.count, seed=args.seed, size=args.size)
+        if args.conditions:
+            sets.extend(by_condition(composed, load_conditions(args.conditions), args.seed))
+        else:
+            sets.extend(by_clutter(composed))
     print("| " + " | ".join(HEADER) + " |\n" + "|---" * len(HEADER) + "|")
-    for title, pictures in sets.items():
+    for title, pictures in sets:
         measured = evaluate(detector, pictures)
         print(line(title, measured.results, measured.summary, len(data.names)), flush=True)
         for source in sorted(set(sources)) if title == PHOTOGRAPHS else ():

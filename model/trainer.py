@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from model.data.dataset import data_hash, leave_out, read_config, read_split
 from model.data.library import load_library
-from model.data.synthesize import SceneConfig
+from model.data.synthesize import TRAINING_APPLES, SceneConfig
 from model.data.trainset import TrainSet, collate, one_thread
 from model.loss import NonFiniteLoss, YoloLoss
 from model.runtimes.torch_runtime import TorchDetector
@@ -94,7 +94,9 @@ class Trainer:
         )
         self.others = library.others if library else ()
         composed = round(len(samples) * config.composed)
-        scenes = SceneConfig(distractors=config.distractors, variety=config.variety)
+        scenes = SceneConfig(
+            apple_share=TRAINING_APPLES, distractors=config.distractors, variety=config.variety
+        )
         self.items = TrainSet(
             samples, config.image_size, config.seed, library, composed, config.augment, scenes
         )

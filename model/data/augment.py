@@ -61,7 +61,7 @@ def load_transform(preset: str, size: int, shape: tuple[int, int] = (1, 1)) -> A
     boxes = A.BboxParams(
         "pascal_voc", label_fields=["class_ids"], min_visibility=0.3, min_area=36, clip=True
     )
-    transforms = _build_all(steps, _sides(size, shape), str(path))
+    transforms = build_all(steps, _sides(size, shape), str(path))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a preset may well move no box
         return A.Compose(transforms, bbox_params=boxes)
@@ -77,7 +77,8 @@ def _sides(size: int, shape: tuple[int, int]) -> Sides:
     }
 
 
-def _build_all(steps: Any, sides: Sides, where: str) -> list[Any]:
+def build_all(steps: Any, sides: Sides, where: str) -> list[Any]:
+    """Transforms from a preset's list. where: the file, for the DataError about a wrong one."""
     if not isinstance(steps, list):
         raise DataError(f"{where}: expected a list of '- Transform: {{argument: value}}'")
     return [_build(step, sides, where) for step in steps]
@@ -115,7 +116,7 @@ def _arguments(kind: type, given: Any, sides: Sides, where: str) -> dict[str, An
         raise DataError(f"{where}: {sizes} must be a share of the input") from None
     scaled = {k: tuple(v) if isinstance(v, list) else v for k, v in scaled.items()}
     if "transforms" in given:
-        scaled["transforms"] = _build_all(given["transforms"], sides, where)
+        scaled["transforms"] = build_all(given["transforms"], sides, where)
     return scaled
 
 

@@ -21,6 +21,7 @@ from model.data.variety import coloured, shaped
 
 APPLE_CM = 8.0
 LARGEST_SHARE = 0.62  # of the picture's longer side: a camera is mounted so that a melon fits
+TRAINING_APPLES = (0.06, 0.34)  # as apple_share: cameras hang higher and lower than in validation
 MOST_ZOOM = 2.0  # an enlarged thumbnail teaches blur, not fruit
 
 
@@ -165,7 +166,7 @@ def _sprite(
     h, w = image.shape[:2]
     target = apple_px * cutout.size_cm / APPLE_CM * rng.uniform(0.85, 1.2)
     scale = min(min(target, LARGEST_SHARE * longest) / np.sqrt(h * w), MOST_ZOOM)
-    turn = cv2.getRotationMatrix2D((0, 0), rng.uniform(0, 360), scale)
+    turn: np.ndarray = cv2.getRotationMatrix2D((0, 0), rng.uniform(0, 360), scale)
     if kin:
         turn[:, :2] @= shaped(rng)
     new_w, new_h = (int(extent) + 2 for extent in np.abs(turn[:, :2]) @ (w, h))

@@ -35,7 +35,7 @@ def coloured(image: np.ndarray, mate: np.ndarray | None, rng: np.random.Generato
     patches = 2 * _patches(rng, w, h) - 1
     turn = rng.uniform(-HUE, HUE) + rng.uniform(0, BLUSH) * patches
     hue = np.mod(np.rint(hue + turn), 180).astype(np.uint8)
-    saturation = cv2.multiply(saturation, rng.uniform(PALE, RICH))
+    saturation = cv2.convertScaleAbs(saturation, alpha=rng.uniform(PALE, RICH))
     bright = 1 + rng.uniform(0, MOTTLE) * (2 * _patches(rng, w, h) - 1)
     alpha = image[:, :, 3]
     # premultiplied colours are never brighter than their alpha

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from model.data.dataset import read_config, read_split
+from model.data.library import load_library
+from model.data.synthesize import SceneConfig
 from model.evaluate import summarise
 from model.metrics import PictureResult
 from model.scorecard import asks, main, provenance, row, scenes
@@ -94,9 +96,42 @@ def test_the_command_prints_a_row_for_photographs_and_one_for_each_kind_of_scene
 
 
 def test_scenes_have_the_size_that_is_asked_for():
-    names = read_config(SAMPLE / "data.yaml").names
-    pictures = list(scenes(SAMPLE, names, "val", (1, 2), 2, 0, (200, 100)))
+    library = load_library(SAMPLE, read_config(SAMPLE / "data.yaml").names, "val")
+    pictures = list(scenes(library, SceneConfig((1, 2)), 2, 0, (200, 100)))
     assert [image.shape for image, _ in pictures] == [(100, 200, 3)] * 2
+
+
+def test_the_command_prints_a_row_for_each_condition(tmp_path, capsys):
+    own = tmp_path / "own.yaml"
+    own.write_text("in the dark:\n- MultiplicativeNoise: {multiplier: [0, 0], p: 1}\n")
+    main(
+        [
+            *("--weights", str(DEFAULT_WEIGHTS), "--data", str(SAMPLE / "data.yaml")),
+            *("--scenes", str(SAMPLE), "--count", "2", "--runtime", "torch"),
+            *("--split", "train", "--conditions", str(own), "--size", "320", "240"),
+        ]
+    )
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [cells[0] for cells in lines] == [
+        "| as validation has them",
+        "| from further away",
+        "| from nearer",
+        "| in the dark",
+    ]
+    assert float(lines[0][2]) > 60  # mAP50 with the lights on
+    assert float(lines[3][2]) < 5
+
+
+def test_conditions_need_scenes(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(
+            [
+                *("--weights", str(DEFAULT_WEIGHTS), "--data", str(SAMPLE / "data.yaml")),
+                "--conditions",
+            ]
+        )
+    assert stop.value.code == 2
+    assert "name their folder (--scenes)" in capsys.readouterr().err
 
 
 def test_photographs_are_told_apart_by_where_they_come_from(tmp_path):
