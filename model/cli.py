@@ -44,6 +44,24 @@ def positive(text: str) -> int:
     return number
 
 
+def whole(text: str) -> int:
+    """An argument that must be a whole number, 0 or above, such as a seed."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: needs a whole number, 0 or above")
+    return int(text)
+
+
+def chance(text: str) -> float:
+    """An argument that must lie in 0…1, both ends too."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: must lie in 0…1")
+    return number
+
+
 def share(text: str) -> float:
     """An argument that must lie between 0 and 1, such as a confidence."""
     try:

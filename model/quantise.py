@@ -11,10 +11,12 @@ OpenVINO then computes in int8; the torch runtime stays in float32.
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import openvino as ov
@@ -27,7 +29,7 @@ from model.runtimes.base import load_fused
 from model.runtimes.int8 import quantise, with_int8
 from model.runtimes.openvino_runtime import ANY, OpenVinoDetector, compiled, graph_of
 from model.training.validation import PICTURES, Validation, some_training
-from model.weights import Int8, WeightsInfo, read_info, write_int8
+from model.weights import Int8, WeightsInfo, read_info, read_int8, write_int8
 from model.yolov3 import ANCHORS_PER_SCALE
 
 VALIDATED_ON = 200  # composed scenes
@@ -45,10 +47,11 @@ def teach_int8(weights: Path, training: Validation, validation: Validation) -> f
     Returns the change of mAP50:95 on ``validation``, in [-1, 1]; under -0.005 the file is left
     computing in float32. ImportError without OpenVINO or NNCF.
     """
-    write_int8(weights, measured(weights, training))
-    change = _map(weights, validation, int8=True) - _map(weights, validation, int8=False)
-    if change < -MAY_COST:
-        write_int8(weights, {})
+    with TemporaryDirectory() as folder:  # a shop may run on the file itself meanwhile
+        trial = Path(shutil.copy(weights, folder))
+        write_int8(trial, measured(trial, training))
+        change = _map(trial, validation, int8=True) - _map(trial, validation, int8=False)
+        write_int8(weights, read_int8(trial) if change >= -MAY_COST else {})
     return change
 
 
@@ -57,7 +60,8 @@ def measured(weights: Path, training: Validation) -> Int8:
     model, info = load_fused(weights)
     graph = graph_of(model, (1, 3, ANY, ANY))
     inputs = [network_input(image, info) for image, _ in training.pictures()]
-    spread = inputs[:: max(1, len(inputs) // LOOKED_AT)]
+    chosen = np.random.default_rng(0).permutation(len(inputs))[:LOOKED_AT]
+    spread = [inputs[i] for i in chosen]
     return without_worst(graph, quantise(graph, inputs), spread)
 
 

@@ -16,7 +16,6 @@ pictures a checkout would ask for a name; and what cAcc is in those where it wou
 from __future__ import annotations
 
 import argparse
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -28,9 +27,9 @@ from albumentations import Compose
 from tqdm import tqdm
 
 from model.boxes import iou_xyxy
-from model.cli import existing_file, existing_folder, positive, refusing
+from model.cli import existing_file, existing_folder, positive, refusing, whole
 from model.data.conditions import CONDITIONS, load_conditions, under
-from model.data.dataset import DataError, Labelled, read_config, read_split, same_names
+from model.data.dataset import DataError, Labelled, read_config, read_split, read_table, same_names
 from model.data.library import SceneLibrary, load_library
 from model.data.mix import Picture
 from model.data.synthesize import SceneConfig, compose
@@ -139,11 +138,8 @@ def provenance(manifest: Path, samples: Sequence[Labelled]) -> list[str]:
 
     manifest: CSV with columns file, as seen from its folder, and provenance; DataError without.
     """
-    with manifest.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "provenance"} <= set(rows.fieldnames or ()):
-            raise DataError(f"{manifest}: needs the columns file and provenance")
-        known = {(manifest.parent / row["file"]).resolve(): row["provenance"] for row in rows}
+    rows = read_table(manifest, "file", "provenance")
+    known = {(manifest.parent / row["file"]).resolve(): row["provenance"] for row in rows}
     return [known.get(sample.path.resolve(), "unknown") for sample in samples]
 
 
@@ -168,7 +164,7 @@ def parser() -> argparse.ArgumentParser:
         help="scenes under worse cameras and lamps instead",
     )
     p.add_argument("--count", type=positive, default=100, help="scenes of each kind (default 100)")
-    p.add_argument("--seed", type=int, default=11)
+    p.add_argument("--seed", type=whole, default=11)
     p.add_argument(
         "--size",
         type=positive,

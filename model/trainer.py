@@ -71,7 +71,8 @@ class Trainer:
         pictures = self._read_data()
         begun = start(self.config, self.names + self.others, self.items)
         unlearnt = [*begun.anchors.ravel().tolist(), *begun.mean, *begun.std]
-        self.identity = Identity(asdict(self.config), pictures, self.place.world, unlearnt)
+        names = list(self.names + self.others)
+        self.identity = Identity(asdict(self.config), pictures, self.place.world, unlearnt, names)
         self._build(begun)
         self.progress = Progress()
         self.trunk: Trunk | None = None
@@ -316,7 +317,8 @@ class Trainer:
             return
         self.identity.check(self.folder, Identity(**state["identity"]))
         for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+            if state[name]:  # a scaler has no state where there is no need for one
+                part.load_state_dict(state[name])
         self.progress = Progress.read(state["progress"])
         set_random_state(state["random"])
         if self.place.first:

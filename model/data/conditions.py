@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import albumentations as A  # noqa: N812
 import cv2
@@ -23,7 +24,7 @@ CONDITIONS = Path(__file__).with_suffix(".yaml")
 def load_conditions(path: Path = CONDITIONS) -> dict[str, A.Compose]:
     """Names of conditions and what they do to a picture, in the file's order.
 
-    path: YAML, a name to a list of albumentations transforms that move nothing. Raises DataError.
+    path: YAML, a name to a list of albumentations' ImageOnlyTransforms. Raises DataError.
     """
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -31,10 +32,16 @@ def load_conditions(path: Path = CONDITIONS) -> dict[str, A.Compose]:
         raise DataError(f"{path}: not a YAML file of conditions ({error})") from error
     if not isinstance(read, dict):
         raise DataError(f"{path}: expected lines 'name:' with transforms under each")
-    return {
-        str(name): A.Compose(build_all(steps, {}, f"{path}: {name}"))
-        for name, steps in read.items()
-    }
+    return {str(name): _condition(steps, f"{path}: {name}") for name, steps in read.items()}
+
+
+def _condition(steps: Any, where: str) -> A.Compose:
+    transforms = build_all(steps, {}, where)
+    for transform in transforms:
+        if not isinstance(transform, A.ImageOnlyTransform):  # the boxes would stay behind
+            kind = type(transform).__name__
+            raise DataError(f"{where}: {kind} may move what is seen; take ImageOnlyTransforms")
+    return A.Compose(transforms)
 
 
 def under(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import sys
 from collections import Counter
@@ -137,6 +138,19 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text ({error})") from error
+
+
+def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows of a CSV; DataError when it is none in UTF-8 or lacks one of the columns."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # as spreadsheets save it, too
+            rows = csv.DictReader(file)
+            missing = [name for name in columns if name not in (rows.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path}: has no column {', '.join(map(repr, missing))}")
+            return list(rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error
 
 
 def label_path(picture: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import re
 import sys
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import yaml
 
-from model.data.dataset import PICTURES, DataError, read_picture
+from model.data.dataset import PICTURES, DataError, read_picture, read_table
 from model.data.surfaces import plain_surfaces
 
 SIZES_FILE = Path(__file__).with_name("sizes_cm.yaml")
@@ -65,7 +65,8 @@ def load_library(
     cut-out serves. Of things not for sale it may keep none for validation: then the last sixth of
     each name is. others: give those things class ids after the names', and boxes. A
     ``sizes_cm.yaml`` goes before the shipped one. Without backgrounds plain surfaces are
-    generated, and a line on stderr says so. Raises DataError when there is no cut-out of any name.
+    generated. Lines on stderr say so, and which names have no cut-outs. Raises DataError when no
+    name has any.
     """
     allowed = _manifest(folder, split)
     sizes = _sizes(SIZES_FILE) | _sizes(folder / SIZES_FILE.name)
@@ -78,14 +79,28 @@ def load_library(
         raise DataError(
             f"{folder}: needs cutouts/NAME/*.png for at least one of {', '.join(names)}"
         )
-    bonus = [d for d in sorted((folder / BONUS).glob("*")) if d.name not in names]
-    distractors = [
-        cutout
-        for number, place in enumerate(bonus, len(names))
-        for cutout in _cutouts(place, number if others else DISTRACTOR, sizes, allowed, folder)
-    ]
-    known = tuple(place.name for place in bonus) if others else ()
-    return SceneLibrary(by_class, distractors, _backgrounds(folder / "backgrounds", split), known)
+    _say_missing(folder, [name for number, name in enumerate(names) if number not in by_class])
+    bonus = [d for d in sorted((folder / BONUS).glob("*")) if d.name not in names and d.is_dir()]
+    known: list[str] = []
+    distractors: list[Cutout] = []
+    for place in bonus:
+        number = len(names) + len(known) if others else DISTRACTOR
+        found = _cutouts(place, number, sizes, allowed, folder)
+        known += [place.name] if found and others else []
+        distractors += found
+    surfaces = _backgrounds(folder / "backgrounds", split)
+    return SceneLibrary(by_class, distractors, surfaces, tuple(known))
+
+
+def _say_missing(folder: Path, missing: list[str]) -> None:
+    """A misspelt folder, or a table that leaves a fruit out, would else be found after hours."""
+    if missing:
+        seen = ", ".join(sorted(p.name for p in (folder / "cutouts").glob("*") if p.is_dir()))
+        print(
+            f"{folder}: scenes show no {', '.join(missing)}: no cut-outs that may serve (pictures "
+            f"with an outline, in the manifest if there is one) in cutouts/NAME; there are {seen}",
+            file=sys.stderr,
+        )
 
 
 def _sizes(path: Path) -> dict[str, float]:
@@ -119,11 +134,7 @@ def _manifest(folder: Path, split: str) -> set[str] | None:
                 file=sys.stderr,
             )
         return None
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "split"} <= set(rows.fieldnames or ()):
-            raise DataError(f"{path}: needs the columns 'file' and 'split'")
-        splits = {row["file"]: row["split"] for row in rows}
+    splits = {row["file"]: row["split"] for row in read_table(path, "file", "split")}
     return {file for file, own in (splits | _held_back(splits)).items() if own == split}
 
 
@@ -146,14 +157,24 @@ def _cutouts(
 ) -> list[Cutout]:
     size_cm = sizes.get(folder.name, sizes["default"])
     found = []
-    for path in _pictures(folder) or sorted(folder.parent.glob(f"{folder.name}_*.png")):
+    flat = re.compile(rf"{re.escape(folder.name)}_\d+\.png")
+    beside = sorted(p for p in folder.parent.glob("*.png") if flat.fullmatch(p.name))
+    for path in _pictures(folder) or beside:
         if allowed is not None and path.relative_to(root).as_posix() not in allowed:
             continue
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if image is not None and image.ndim == 3 and image.shape[2] == 4:
-            image = _at_most(premultiply(trim(image)), CUTOUT_PX)
-            found.append(Cutout(image, class_id, size_cm))
+            found.append(Cutout(_cutout_image(image, path), class_id, size_cm))
     return found
+
+
+def _cutout_image(image: np.ndarray, path: Path) -> np.ndarray:
+    if image.dtype != np.uint8:
+        raise DataError(f"{path}: has {8 * image.itemsize} bits a colour; save it with 8")
+    trimmed = trim(image)
+    if not trimmed.size:
+        raise DataError(f"{path}: is transparent all over; delete it")
+    return _at_most(premultiply(trimmed), CUTOUT_PX)
 
 
 def _at_most(image: np.ndarray, longest_px: int) -> np.ndarray:

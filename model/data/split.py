@@ -6,7 +6,6 @@ they would let a network be measured on what it learnt by heart.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.data.dataset import DataError, Labelled
+from model.data.dataset import DataError, Labelled, read_table
 
 
 def divide(
@@ -81,14 +80,8 @@ def groups_by_table(samples: Sequence[Labelled], table: Path, column: str) -> li
 
     Raises DataError for a missing column, and for a picture that the table does not list.
     """
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-        by_path = {(table.parent / row["file"]).resolve(): row[column] for row in rows}
-    except KeyError as error:
-        raise DataError(f"{table}: has no column {error}") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as a CSV ({error})") from error
+    rows = read_table(table, "file", column)
+    by_path = {(table.parent / row["file"]).resolve(): row[column] for row in rows}
     for sample in samples:
         if not by_path.get(sample.path.resolve()):
             raise DataError(f"{table}: gives no {column} for {sample.path}")

@@ -19,14 +19,18 @@ def load(
     threads: int | None = None,
     at_once: int = 1,
     image_size: int | None = None,
+    int8: bool | None = None,
 ) -> BaseDetector:
-    """Load a detector; see model.detector.load_detector."""
+    """Load a detector; see model.detector.load_detector.
+
+    int8: whether OpenVINO rounds to int8 where the file says how; None: where it saves time.
+    """
     if runtime not in RUNTIMES:
         raise ValueError(f"unknown runtime {runtime!r}; choose one of {', '.join(RUNTIMES)}")
     if runtime == "openvino" or (runtime == "auto" and openvino_fits()):
         from model.runtimes.openvino_runtime import OpenVinoDetector
 
-        return OpenVinoDetector(weights, threads, at_once, image_size)
+        return OpenVinoDetector(weights, threads, at_once, image_size, int8)
     from model.runtimes.torch_runtime import TorchDetector
 
     return TorchDetector(weights, threads, image_size)

@@ -53,13 +53,15 @@ class Progress:
 class Identity:
     """What makes a run this run: settings, pictures and scenes, processes, where it began.
 
-    start: numbers that the network began with and does not learn, such as its anchors.
+    start: numbers that the network began with and does not learn, such as its anchors. names: of
+    its classes, in order.
     """
 
     settings: dict[str, Any]
     data_hash: str
     processes: int
     start: list[float] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def check(self, folder: Path, begun: Identity) -> None:
         """SettingsError when a run that began otherwise cannot go on like this."""
@@ -74,6 +76,10 @@ class Identity:
             )
         if self.data_hash != begun.data_hash:
             raise SettingsError(f"{folder}: the data has changed since; start a new run")
+        if begun.names and self.names != begun.names:
+            raise SettingsError(
+                f"{folder}: its classes were {', '.join(begun.names)}; start a new run for others"
+            )
         if begun.start and self.start != begun.start:
             raise SettingsError(
                 f"{folder}: the file of its weights or anchors has changed since; start a new run"

@@ -97,6 +97,24 @@ def test_synthesize_writes_a_set_that_can_be_read_again(tmp_path):
     assert all(len(s.boxes) <= 4 for s in samples)
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--seed", "-1"], "-1: needs a whole number, 0 or above"),
+        (["--variety", "1.5"], "1.5: must lie in 0…1"),
+        (["--variety", "some"], "some: must lie in 0…1"),
+        ([], "has a data.yaml already; choose another folder"),
+    ],
+)
+def test_scenes_are_not_composed_from_wrong_numbers_or_over_others(tmp_path, more, said, capsys):
+    (tmp_path / "data.yaml").touch()
+    of = [str(SAMPLE), "--data", str(SAMPLE / "data.yaml"), "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as stop:
+        dataset.main(["synthesize", *of, *more])
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 def test_benchmark_times_every_runtime_beside_the_machines_peak(
     weights, tmp_path, capsys, monkeypatch
 ):

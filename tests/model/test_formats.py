@@ -136,6 +136,7 @@ def test_cvats_names_must_be_those_given(tmp_path):
         ("coco", "[8, 6, 16, 24]", "[8, 6, -3, 2]", r"images\[0\]: box 1: .*an area"),
         ("coco", "[8, 6, 16, 24]", "[800, 6, 3, 2]", r"images\[0\]: box 1: .*outside"),
         ("coco", '"category_id": 5', '"category_id": 9', r"annotations\[1\]: category_id 9"),
+        ("coco", '"id": 3, "name"', '"id": 5, "name"', r"categories\[1\]: id 5 is there twice"),
         ("coco", '"image_id": 7', '"image_id": 8', r"image_id 8, which no image has"),
         ("coco", '"a.png"', '"../a.png"', r"images\[0\]: the path '../a.png' leads out"),
         ("coco", '"a.png"', '"b.png"', r"images\[0\]: no picture .*b\.png; .*--images"),
@@ -231,6 +232,15 @@ def test_a_source_that_is_something_else_is_refused(kind, tmp_path):
 def test_a_path_never_leads_out_of_the_folder(name):
     with pytest.raises(DataError, match="leads out"):
         safe_name(name, "x")
+
+
+def test_two_exports_in_one_file_are_refused(tmp_path):
+    source = MAKERS["coco"](tmp_path)
+    content = json.loads(source.read_text())
+    content["images"].append({**content["images"][0], "file_name": "b.png"})
+    source.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"images\[1\]: id 7 is there twice; convert each export"):
+        convert("coco", source, tmp_path / "out")
 
 
 def test_a_picture_with_a_crowd_region_is_left_out(tmp_path):

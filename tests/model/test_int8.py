@@ -213,6 +213,19 @@ def test_int8_is_kept_where_it_costs_at_most_half_a_point(
     assert ("kept" in said(change)) == kept
 
 
+def test_a_file_stays_as_it_is_when_int8_cannot_be_judged(tmp_path, monkeypatch, int8):
+    monkeypatch.setattr("model.quantise.quantise", lambda _graph, _inputs: int8)
+    monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
+    path = random_weights(tmp_path)
+    before = path.read_bytes()
+    pictures = some_training(read_split(read_config(SAMPLE / "data.yaml"), "train"), NAMES, "", 4)
+    judged = Judged(0.6)
+    del judged.of["int8"]  # as when a picture cannot be read, or the power goes
+    with pytest.raises(KeyError):
+        teach_int8(path, pictures, judged)
+    assert path.read_bytes() == before
+
+
 def test_the_command_says_what_became_of_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
     monkeypatch.setattr("model.quantise.VALIDATED_ON", 2)

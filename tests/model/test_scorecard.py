@@ -153,4 +153,4 @@ def test_a_manifest_without_its_columns_is_refused_in_one_line(tmp_path, capsys)
             ]
         )
     assert stop.value.code == 2
-    assert "needs the columns file and provenance" in capsys.readouterr().err
+    assert "has no column 'file', 'provenance'" in capsys.readouterr().err

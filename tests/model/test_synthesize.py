@@ -302,6 +302,56 @@ def test_things_not_for_sale_have_names_and_boxes_for_those_who_ask(tmp_path):
     assert [c.class_id for c in plain.distractors] == [-1, -1]
 
 
+def test_names_without_cutouts_are_told_with_the_folders_there_are(tmp_path, capsys):
+    write_cutout(tmp_path / "cutouts" / "apple" / "a.png")
+    write_cutout(tmp_path / "cutouts" / "persimon" / "a.png")
+    load_library(tmp_path, ("apple", "persimmon"), "train")
+    said = capsys.readouterr().err
+    assert "scenes show no persimmon: no cut-outs that may serve" in said
+    assert "there are apple, persimon" in said
+    load_library(tmp_path, ("apple",), "train")
+    assert "scenes show no" not in capsys.readouterr().err
+
+
+def test_a_sheet_beside_its_cutouts_and_an_empty_folder_are_no_other_thing(tmp_path):
+    write_cutout(tmp_path / "cutouts" / "apple" / "a.png")
+    write_cutout(tmp_path / "cutouts_bonus" / "phone" / "a.png")
+    write_cutout(tmp_path / "cutouts_bonus" / "phone.jpg")
+    (tmp_path / "cutouts_bonus" / "empty").mkdir()
+    library = load_library(tmp_path, ("apple",), "train", others=True)
+    assert library.others == ("phone",)
+    assert [c.class_id for c in library.distractors] == [1]
+
+
+def test_flat_cutouts_of_names_that_begin_alike_stay_apart(tmp_path):
+    write_cutout(tmp_path / "cutouts" / "pear_1.png")
+    write_cutout(tmp_path / "cutouts" / "pear_asian_1.png", 20)
+    library = load_library(tmp_path, ("pear", "pear_asian"), "train")
+    greys = {c: [int(x.image[0, 0, 0]) for x in group] for c, group in library.by_class.items()}
+    assert greys == {0: [10], 1: [20]}
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (np.zeros((20, 20, 4), np.uint8), "is transparent all over"),
+        (np.full((20, 20, 4), 65535, np.uint16), "has 16 bits a colour; save it with 8"),
+    ],
+)
+def test_a_cutout_that_shows_nothing_or_too_much_is_refused(tmp_path, image, said):
+    (tmp_path / "cutouts" / "apple").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "cutouts" / "apple" / "a.png"), image)
+    with pytest.raises(DataError, match=said):
+        load_library(tmp_path, ("apple",), "train")
+
+
+def test_a_manifest_in_another_encoding_is_refused_in_one_line(tmp_path):
+    write_cutout(tmp_path / "cutouts" / "apple" / "a.png")
+    (tmp_path / "manifest.csv").write_bytes("file,split,메모\n".encode("cp949"))
+    with pytest.raises(DataError, match="cannot be read as a CSV in UTF-8"):
+        load_library(tmp_path, ("apple",), "train")
+
+
 def test_kin_are_all_cutouts_of_a_name_on_sale_or_not(tmp_path):
     for name in ("cutouts/apple", "cutouts/pear", "cutouts_bonus/lime", "cutouts_bonus/nut"):
         write_cutout(tmp_path / name / "a.png")
@@ -348,5 +398,5 @@ def test_a_manifest_without_its_columns_is_refused_and_none_is_said(tmp_path, ca
     load_library(tmp_path, ("apple",), "val")
     assert "no manifest.csv keeps cut-outs for validation" in capsys.readouterr().err
     (tmp_path / "manifest.csv").write_text("file,group\ncutouts/apple/a.png,g\n")
-    with pytest.raises(DataError, match=r"manifest\.csv: needs the columns 'file' and 'split'"):
+    with pytest.raises(DataError, match=r"manifest\.csv: has no column 'split'"):
         load_library(tmp_path, ("apple",), "val")

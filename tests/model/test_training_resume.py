@@ -133,6 +133,14 @@ def test_a_run_does_not_go_on_from_weights_with_other_anchors(finished, tmp_path
         trainer.load()
 
 
+def test_a_run_does_not_go_on_with_classes_in_another_order(finished):
+    config, folder = finished
+    trainer = Trainer(config, folder / "run")
+    trainer.identity = replace(trainer.identity, names=trainer.identity.names[::-1])
+    with pytest.raises(SettingsError, match=r"its classes were .*start a new run for others"):
+        trainer.load()
+
+
 def test_a_run_does_not_go_on_with_another_number_of_processes(finished):
     config, folder = finished
     trainer = Trainer(config, folder / "run")

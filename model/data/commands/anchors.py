@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from model.anchors import anchor_fit, coco_anchors, fit_anchors
-from model.cli import existing_file, positive
+from model.cli import existing_file, positive, whole
 from model.data.commands import Commands
 from model.data.dataset import SPLITS, DataError, read_config, read_split
 from model.data.stats import input_sizes
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
     p.add_argument("--image-size", type=positive, default=416, help="for the printed pixels")
     p.add_argument("--method", choices=("kmeans", "genetic"), default="kmeans")
     p.add_argument("--scales", type=int, choices=(2, 3), default=3, help="2 for yolov3-tiny")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=whole, default=0)
     p.add_argument("--out", type=Path, default=Path("anchors.yaml"), help="and a .png beside it")
     p.set_defaults(run=run)
 

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the cut-outs and a sheet of them beside their folder; name what could not be cut."""
-    photos = _photos(args.photos)
+    photos, out = _photos(args.photos), args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     cuts: list[np.ndarray] = []
     failed: list[str] = []
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"not cut: {line}", file=sys.stderr)
     if not cuts:
         raise DataError(f"none of {len(photos)} photos could be cut; see docs/new_fruit.md")
-    page = args.out.with_name(f"{args.out.name}.jpg")
+    page = out.with_name(f"{out.name}.jpg")
     cv2.imwrite(str(page), sheet([on_checkerboard(cut) for cut in cuts]))
     done = len(photos) - len(failed)
     print(f"{len(cuts)} cut-outs from {done} of {len(photos)} photos in {args.out}; look at {page}")

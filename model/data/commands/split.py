@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.cli import existing_file
+from model.cli import existing_file, whole
 from model.data.commands import Commands, add_data, splits_of
 from model.data.dataset import SPLITS, DataError, Labelled, read_config, read_split, write_config
 from model.data.split import divide, groups_by_pattern, groups_by_table
@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
         metavar="SHARE",
         help="shares of train, val and, if given, test; default 0.8 0.1 0.1",
     )
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=whole, default=0)
     by = p.add_mutually_exclusive_group()
     by.add_argument(
         "--group-by",
@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> None:
     if not 2 <= len(args.ratios) <= 3 or min(args.ratios) < 0 or abs(sum(args.ratios) - 1) > 1e-6:
         raise DataError(f"--ratios needs two or three shares that sum to 1, got {args.ratios}")
     ratios = {split: share for split, share in zip(SPLITS, args.ratios, strict=False) if share}
+    if (args.out / "data.yaml").resolve() == args.data.resolve():
+        raise DataError(f"{args.out}: {args.data} would be overwritten; choose another folder")
     config = read_config(args.data)
     found = [sample for split in splits_of(args, config) for sample in read_split(config, split)]
     samples = list({sample.path: sample for sample in found}.values())

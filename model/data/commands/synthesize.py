@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from model.cli import existing_file, existing_folder, positive, share
+from model.cli import chance, existing_file, existing_folder, positive, whole
 from model.data.commands import Commands
 from model.data.dataset import DataError, read_config, write_config, write_labels
 from model.data.library import load_library
@@ -29,9 +29,12 @@ def add(commands: Commands) -> None:
         "--size", type=positive, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT")
     )
     p.add_argument(
-        "--variety", type=share, default=0.0, help="chance that a fruit gets another build and skin"
+        "--variety",
+        type=chance,
+        default=0.0,
+        help="chance that a fruit gets another build and skin",
     )
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=whole, default=0)
     p.set_defaults(run=run)
 
 
@@ -41,6 +44,8 @@ def run(args: argparse.Namespace) -> None:
     low, high = args.fruits
     if not 0 <= low <= high:
         raise DataError(f"--fruits needs two numbers, fewest and most, got {low} {high}")
+    if (args.out / "data.yaml").exists():
+        raise DataError(f"{args.out}: has a data.yaml already; choose another folder")
     library = load_library(args.folder, names, args.split)
     (args.out / "images").mkdir(parents=True, exist_ok=True)
     config = SceneConfig(fruits=(low, high), variety=args.variety)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -31,15 +31,19 @@ def read_coco(path: Path, images: Path | None = None, given: Sequence[str] = ())
     A picture with a crowd region is left out: rows cannot say that some fruit there has no box.
     """
     raw = fields.read_json(path)
-    categories = {
-        fields.number(item, "id", where): fields.text(item, "name", where)
-        for item, where in fields.elements(raw, "categories", str(path))
-    }
+    categories: dict[float, str] = {}
+    for item, where in fields.elements(raw, "categories", str(path)):
+        number = fields.number(item, "id", where)
+        _once(number, categories, where)
+        categories[number] = fields.text(item, "name", where)
     names = class_names(given, (categories[i] for i in sorted(categories)), path)
     boxes, crowds = _annotations(raw, categories, path)
     pictures, left_out = [], []
+    seen: set[float] = set()
     for item, where in fields.elements(raw, "images", str(path)):
         number, name = fields.number(item, "id", where), fields.text(item, "file_name", where)
+        _once(number, seen, where)
+        seen.add(number)
         drawn = boxes.pop(number, [])
         if number in crowds:
             left_out.append(safe_name(name, where))
@@ -51,6 +55,12 @@ def read_coco(path: Path, images: Path | None = None, given: Sequence[str] = ())
     if boxes:
         raise DataError(f"{path}: annotations name image_id {min(boxes):g}, which no image has")
     return Foreign(names, len(pictures), pictures, tuple(left_out))
+
+
+def _once(number: float, seen: Container[float], where: str) -> None:
+    """Two exports laid into one file have ids twice, and boxes would change their owners."""
+    if number in seen:
+        raise DataError(f"{where}: id {number:g} is there twice; convert each export by itself")
 
 
 def _annotations(
