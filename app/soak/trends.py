@@ -62,10 +62,15 @@ class Trend:
     span_h: float
 
     @property
+    def is_short(self) -> bool:
+        """Whether it says nothing yet; the first sample may come a little late."""
+        return self.span_h < 0.99 * self.quantity.least_h
+
+    @property
     def creeps(self) -> bool:
         """Whether it moves by more than its limit an hour, and by more than its slack in all."""
         slope, quantity = self.slope_per_h, self.quantity
-        if slope is None or self.span_h < quantity.least_h:
+        if slope is None or self.is_short:
             return False
         return abs(slope) > quantity.limit_per_h and abs(slope) * self.span_h > quantity.slack
 
@@ -78,7 +83,7 @@ class Trend:
     def verdict(self) -> str:
         """One line for people."""
         slope, quantity = self.slope_per_h, self.quantity
-        if slope is None or self.span_h < quantity.least_h:
+        if slope is None or self.is_short:
             return "too short to tell"
         if not self.creeps:
             return "flat"

@@ -205,6 +205,8 @@ class Camera:
             try:
                 source = self._opener(spec)
             except SourceError as error:
+                if self._abandoned:  # a webcam is there, only busy with what hangs
+                    raise
                 log.info("source=%s not used: %s", spec, error)
                 continue
             self._spec = spec

@@ -27,6 +27,7 @@ WHOLE = np.ones((3, 3), np.uint8)  # cells; what is thinner is an edge, a stain 
 FRUIT_CELLS = 4  # a side of the smallest fruit, in cells
 FRUIT_LONG = 2.5  # one side of the other, at most
 FRUIT_FULL = 0.5  # of its box, at least: a circle fills 0.79
+DARK = 12.0  # of 255, the brightest of a picture in which nothing can be seen
 LOST_SHARE = 0.5  # of the counter that differs: somebody leans over it …
 LOST_S = 10.0  # … or, for so long, it is another one, or the mount was knocked
 INNER = 0.7  # of a box: its corners show counter, round fruit or not
@@ -55,7 +56,8 @@ class Ground:
         self._strange: np.ndarray = self._unlike
         self._stays_s: np.ndarray = np.zeros(shape[:2], np.float32)
         self.strangers: list[BoxXYXY] = []
-        self._is_lost, self._lost_s = False, 0.0
+        self._is_lost = self._is_dark = False
+        self._lost_s = 0.0
 
     def look(self, cells: np.ndarray, width: float) -> None:
         """Compare a picture's ``cells_of`` with the bare counter; width: the picture's, pixels."""
@@ -67,7 +69,9 @@ class Ground:
         gains = (cells[known] + 1) / (self._bare[known] + 1)  # (n, 3)
         self._now = cells / np.median(gains, axis=0) if known.any() else cells
         self._unlike = known & _unlike(self._now, self._bare)
-        self._is_lost = bool(self._unlike.sum() > LOST_SHARE * self._unlike.size)
+        self._is_dark = bool(np.quantile(cells, 0.9) < DARK)
+        differs = self._unlike.sum() > LOST_SHARE * self._unlike.size
+        self._is_lost = self._is_dark or bool(differs)
         if not self._is_lost:
             self._uncover()
 
@@ -88,12 +92,18 @@ class Ground:
         part = self._unlike[self._part(box_xyxy, (INNER - 1) / 2, 0)]
         return float(part.mean()) if part.size and not self._is_lost else 0.0
 
+    def other_share(self, box_xyxy: BoxXYXY, fruits_xyxy: Iterable[BoxXYXY]) -> float:
+        """Share of a box, in [0, 1], that shows neither the bare counter nor these fruits."""
+        part = (self._unlike & self._beside(fruits_xyxy))[self._part(box_xyxy, 0, 0)]
+        return float(part.mean()) if part.size else 0.0
+
     def watch(self, boxes_xyxy: Iterable[BoxXYXY], step_s: float) -> None:
         """Note what lies or moves beside the fruits in these boxes; call it for each picture.
 
         step_s: seconds since the last one.
         """
-        self._lost_s = self._lost_s + step_s if self._is_lost else 0.0
+        learnt = self._is_lost and not self._is_dark  # in the dark there is nothing to learn
+        self._lost_s = self._lost_s + step_s if learnt else 0.0
         if self._lost_s > LOST_S:
             self._forget(self._bare.shape)
         if self._is_lost:  # of what can be seen then nothing is sure

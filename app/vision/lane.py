@@ -209,17 +209,26 @@ class Lane:
                     self._turns.end(sight.turn)
             except Exception:  # whatever one frame does to it, the lane must go on
                 log.exception("frame_failed seq=%d", self._seq)
+                self._distrust()
                 self._stopping.wait(FAILURE_PAUSE_S)
 
+    def _distrust(self) -> None:
+        """Nobody is sure of the basket until a picture was looked at to the end again."""
+        self._scene = replace(self._scene, settled=False, calm=False)
+        try:
+            self._checkout.see(self._scene.counts, settled=False)
+        except Exception:
+            log.exception("basket_not_told seq=%d", self._seq)
+
     def _take(self) -> _Sight:
-        """Wait for a frame, and say whether a scene at rest has not changed: spares the power."""
+        """Wait for a frame, and say whether a calm scene has not changed: spares the power."""
         with self._taking:
             frame = self._latest.wait(self._seq, POLL_S)
             if frame is None:
                 return _Sight(self._turns.take())
             self._seq = frame.seq
             cells = cells_of(frame.image)
-            still = self._scene.settled and self._stillness.holds(cells, frame.captured_at)
+            still = self._scene.calm and self._stillness.holds(cells, frame.captured_at)
             if not still:
                 self._stillness.remember(cells, frame.captured_at)
             return _Sight(self._turns.take(), frame, cells, still)
@@ -268,7 +277,7 @@ class Lane:
         self, frame: Frame, cells: np.ndarray | None, detections: list[Detection] | None
     ) -> Scene:
         if detections is None:  # what lay there may lie there still, but nobody is sure
-            return replace(self._scene, settled=False, tracks=())
+            return replace(self._scene, settled=False, calm=False, tracks=())
         height, width = frame.image.shape[:2]
         return self._settler.update(detections, frame.captured_at, width, height, cells)
 

@@ -100,11 +100,12 @@ def without_doubles(tracks: Sequence[Track], now_s: float, config: SettleConfig)
     for unseen in tracks:
         if unseen.absence_s == 0.0:
             continue
-        missing = unseen.is_missing(now_s, config.blink_s, config)
+        missing = unseen.is_missing(now_s, config)
         for other in tracks:
             if other is unseen or not other.resting or other.seen_s <= unseen.seen_s:
                 continue
-            if overlap_of(unseen.box_xyxy, other.box_xyxy) >= config.same_iou:
+            # places, not boxes: a single box around two fruits makes no double of one of them
+            if overlap_of(unseen.place_xyxy, other.place_xyxy) >= config.same_iou:
                 doubles.add(max(unseen.id, other.id))
             elif missing and _is_part(unseen.box_xyxy, other.box_xyxy, config):
                 doubles.update(_new_of(unseen, other))
@@ -121,14 +122,15 @@ def _is_part(box_xyxy: BoxXYXY, whole_xyxy: BoxXYXY, config: SettleConfig) -> bo
     return share_inside(box_xyxy, whole_xyxy) >= config.part_share
 
 
-def may_be_part(track: Track, tracks: Sequence[Track], config: SettleConfig) -> bool:
-    """Whether a new fruit may be a piece of one in the basket of its name, beside a hand."""
-    return any(
-        other.whole_xyxy is not None
+def wholes_of(track: Track, tracks: Sequence[Track], config: SettleConfig) -> list[BoxXYXY]:
+    """The fruits of its name in the basket, whole, of which a new one may be a piece."""
+    return [
+        other.whole_xyxy
+        for other in tracks
+        if other.whole_xyxy is not None
         and other.key == track.key
         and _is_part(track.box_xyxy, other.whole_xyxy, config)
-        for other in tracks
-    )
+    ]
 
 
 def _affinity(

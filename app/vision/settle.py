@@ -16,7 +16,7 @@ import numpy as np
 from app.vision.fuse import Observation, fuse
 from app.vision.geometry import BoxXYXY, Size, share_inside
 from app.vision.ground import Ground
-from app.vision.match import match, may_be_part, without_doubles
+from app.vision.match import match, wholes_of, without_doubles
 from app.vision.mount import bump, common_shift
 from app.vision.settle_config import SettleConfig
 from app.vision.tracks import Track
@@ -51,13 +51,15 @@ class Scene:
     settled basket while it is not sure. tracks: those seen in this frame and those believed to
     be hidden, by id. doubts: the fruits of that basket that a person should name, by id, each with
     what it is counted as and what else it may be, likeliest first; with nothing when it is no fruit
-    to the detector, and not counted, but lies there like one.
+    to the detector, and not counted, but lies there like one. calm: settled, and all that is
+    followed is in sight: a picture that stays the same needs no other look.
     """
 
     settled: bool
     counts: Mapping[str, int]
     tracks: tuple[TrackView, ...]
     doubts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    calm: bool = False
 
 
 class Settler:
@@ -109,7 +111,8 @@ class Settler:
             if t.confirmed or t.seen_s == self._now_s
         )
         doubts = self._doubts if self._stranger is None else {**self._doubts, self._stranger: ()}
-        return Scene(settled, self._counts, views + strangers, doubts)
+        calm = settled and not any(track.misses for track in self._tracks)
+        return Scene(settled, self._counts, views + strangers, doubts, calm)
 
     def tell(self, id: int, key: str) -> None:
         """Take a person's word for what a counted fruit is; one that is gone is no matter.
@@ -123,8 +126,15 @@ class Settler:
                 track.tell(key)
 
     def _advance(self, t_s: float) -> float:
-        """Seconds this frame adds; a gap in the pictures proves no more than ``max_step_s``."""
+        """Seconds this frame adds; a gap in the pictures proves no more than ``max_step_s``.
+
+        After a long one, as when the camera was lost, everything has to be seen anew.
+        """
         last_t_s = t_s if self._last_t_s is None else self._last_t_s
+        if t_s - last_t_s > self.config.gap_s:
+            self._settled = False
+            for track in self._tracks:
+                track.lose_sight(self.config)
         step_s = min(max(t_s - last_t_s, 0.0), self.config.max_step_s)
         self._last_t_s = t_s
         self._now_s += step_s
@@ -202,7 +212,8 @@ class Settler:
             return False
         if track.confirmed:
             contested = track.name_is_contested(self._now_s, self.config)
-            return not track.resting or contested or may_be_part(track, self._tracks, self.config)
+            may_be_part = bool(wholes_of(track, self._tracks, self.config))
+            return not track.resting or contested or may_be_part
         stays = track.near.since_s < track.seen_s
         young = self._now_s - track.born_s < self.config.tentative_s
         return stays and young and track.evidence > 0.0
@@ -213,13 +224,29 @@ class Settler:
         A new one must be seen at the very moment it enters: a hand that leaves takes along what
         looked like a fruit on it.
         """
-        missing = track.misses > 0 and not track.counted
-        blink_s = self.config.blink_s if self._settled else self.config.blink_before_s
-        if track.confirmed and (missing or track.is_missing(self._now_s, blink_s, self.config)):
+        if track.confirmed and self._is_out_of_sight(track):
+            return True
+        if track.confirmed and not track.counted and self._is_piece(track):
             return True
         moving_s = self._now_s - track.rested_s
         moving = not track.resting and moving_s < self.config.patience_s
         return track.counted and (moving or track.name_is_contested(self._now_s, self.config))
+
+    def _is_out_of_sight(self, track: Track) -> bool:
+        if not track.counted:
+            # what moves is waited for by _is_waiting, with patience
+            return track.resting and track.misses > 0
+        if self._settled:
+            return track.is_missing(self._now_s, self.config)
+        return self._now_s - track.seen_s > self.config.blink_before_s
+
+    def _is_piece(self, track: Track) -> bool:
+        """Whether something lies over a fruit in the basket of which this may be a piece."""
+        seen = [t.box_xyxy for t in self._tracks if t.misses == 0]
+        return any(
+            self._ground.other_share(whole, seen) >= self.config.hand_over
+            for whole in wholes_of(track, self._tracks, self.config)
+        )
 
     def _is_in_doubt(self) -> bool:
         """Whether a new fruit may be a known one that went elsewhere: never seen beside it."""
@@ -242,4 +269,4 @@ class Settler:
 
 
 def _enters(track: Track) -> bool:
-    return track.confirmed and track.resting and not track.counted
+    return track.confirmed and track.resting and not track.counted and track.misses == 0

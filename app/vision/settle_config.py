@@ -48,6 +48,9 @@ class SettleConfig:
     """Share of a box inside that of a known fruit from which it may be a piece of it: a hand over
     a large fruit leaves several to be seen."""
 
+    hand_over: float = 0.02
+    """Share of a known fruit's place, beside its pieces, that shows what lies over it."""
+
     # One fruit, one track (between frames)
     match_iou: float = 0.4
     """Overlap with the last box from which an observation of the same name continues a track."""
@@ -114,7 +117,8 @@ class SettleConfig:
     blink_frames: int = 3
     """… once as many frames in a row lack the fruit: 0.4 s is one or two of a slow camera's."""
     blink_before_s: float = 0.2
-    """The same while the scene is unsettled: what was just lost in a hand must not look at rest."""
+    """The same while the scene is unsettled, however few frames lack it: what was just lost in a
+    hand must not look at rest."""
     hidden_s: float = 2.6
     """Absence after which a fruit lost at its place is gone: a hand hides one for up to 2 s."""
     held_s: float = 8.0
@@ -133,6 +137,9 @@ class SettleConfig:
     1 / (1 + rate) of the frames fades away."""
     max_step_s: float = 0.5
     """Most time that one frame can prove, after a gap in the pictures."""
+    gap_s: float = 2.0
+    """Gap after which everything has to be seen anew: of a still scene a picture a second is looked
+    at, or the next that comes after a second."""
 
     @classmethod
     def of(cls, detector: Detector) -> SettleConfig:

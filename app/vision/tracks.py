@@ -79,7 +79,7 @@ class Track:
     ) -> None:
         """Record that the fruit was seen in this frame."""
         weight = min(1.0, step_s / config.still_s)
-        if now_s - self.seen_s > config.recall_after_s:
+        if self.misses >= config.blink_frames and now_s - self.seen_s > config.recall_after_s:
             self._forget(now_s, config)
         self._name(seen, step_s, config)
         self.box_xyxy, self.seen_s = seen.box_xyxy, now_s
@@ -93,6 +93,11 @@ class Track:
         """Record that the fruit was not seen in this frame."""
         self.absence_s, self.misses = self.absence_s + step_s, self.misses + 1
         self._believe(-config.leak_share * config.confidence * step_s, config)
+
+    def lose_sight(self, config: SettleConfig) -> None:
+        """Know nothing of what happened since it was seen: another fruit may lie there now."""
+        self.misses += config.blink_frames
+        self.seen_s -= config.recall_after_s
 
     @property
     def place_xyxy(self) -> BoxXYXY:
@@ -114,9 +119,9 @@ class Track:
         else:
             self.bare_s = 0.0
 
-    def is_missing(self, now_s: float, blink_s: float, config: SettleConfig) -> bool:
-        """Whether it is out of sight for longer than a flicker of the detector, of ``blink_s``."""
-        return self.misses >= config.blink_frames and now_s - self.seen_s > blink_s
+    def is_missing(self, now_s: float, config: SettleConfig) -> bool:
+        """Whether it is out of sight for longer than a flicker of the detector."""
+        return self.misses >= config.blink_frames and now_s - self.seen_s > config.blink_s
 
     def is_gone(self, config: SettleConfig) -> bool:
         """Whether its absence is too long to be a flicker, a hand over it, or a way travelled."""

@@ -424,6 +424,25 @@ def test_without_a_webcam_the_demo_plays() -> None:
     assert asked == ["webcam", "demo"]
 
 
+def test_a_webcam_whose_opening_hangs_is_never_replaced_by_the_demo() -> None:
+    asked: list[str] = []
+    release = threading.Event()
+
+    def opener(spec: str) -> Source:
+        asked.append(spec)
+        if len(asked) == 1:
+            release.wait(10)
+            raise SourceError("too late")
+        raise SourceError("device busy")
+
+    camera = Camera(None, LatestFrame(), QUICK, opener)
+    camera.start()
+    assert wait_for(lambda: len(asked) >= 3)
+    assert set(asked) == {"webcam"}
+    release.set()
+    camera.stop()
+
+
 def test_a_webcam_that_is_lost_is_never_replaced_by_the_demo() -> None:
     asked: list[str] = []
     first = iter([FakeWebcam(still, lambda: still() + 1, lost)])

@@ -104,6 +104,18 @@ def test_a_word_about_a_fruit_that_is_gone_changes_nothing():
     assert look(settler, {"apple": 0.9}, 4.0, 1.0)[-1].counts == {"apple": 1}
 
 
+def test_a_word_outlasts_a_look_that_misses_the_fruit_in_a_still_scene():
+    settler, scene = settled_on({"apple": 0.6, "pear": 0.5})
+    [number] = scene.doubts
+    settler.tell(number, "pear")
+    names = {"apple": 0.6, "pear": 0.5}
+    look(settler, names, 4.0, 0.2)
+    settler.update([], 5.2, 640, 480)  # a look a second
+    scenes = look(settler, names, 5.3, 1.0)
+    assert all(scene.counts == {"pear": 1} for scene in scenes)
+    assert all(scene.settled and not scene.doubts for scene in scenes)
+
+
 def test_a_word_ends_where_another_fruit_may_lie_in_the_fruits_place():
     settler, scene = settled_on({"apple": 0.6, "pear": 0.5})
     settler.tell(scene.tracks[0].id, "pear")

@@ -1,5 +1,6 @@
 """What the lane promises, one sentence a test."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -213,8 +214,21 @@ def test_a_gap_in_the_pictures_proves_nothing():
     for index in range(30):
         settler.update(seen, index / 15, 640, 480)
     scene = settler.update([], 1000.0, 640, 480)
+    assert not scene.settled
     assert scene.counts == {"apple": 1}
     assert settler.update(seen, 1000.1, 640, 480).settled
+
+
+def test_after_a_long_gap_another_fruit_may_lie_in_a_fruits_place():
+    settler = Settler()
+    place = (100.0, 100.0, 200.0, 200.0)
+    for index in range(150):
+        settler.update([Detection("pear", 0.9, place)], index / 15, 640, 480)
+    apple = [Detection("apple", 0.9, place)]
+    scenes = [settler.update(apple, 13.0 + index / 15, 640, 480) for index in range(60)]
+    assert not any(scene.settled and scene.counts == {"pear": 1} for scene in scenes)
+    assert scenes[-1].settled
+    assert scenes[-1].counts == {"apple": 1}
 
 
 def test_a_clock_that_goes_back_does_no_harm():
@@ -267,3 +281,42 @@ def test_a_scene_becomes_sure_only_while_its_fruits_are_seen(blink_s, sure):
 
 def test_a_sure_scene_stays_so_while_a_fruit_flickers():
     assert all(scene.settled for t_s, scene in blinking(SettleConfig(), moves=False) if t_s > 1)
+
+
+@pytest.mark.parametrize("frames", [1, 6, 18])
+def test_one_box_around_two_fruits_takes_none_out_of_the_basket(frames):
+    settler = Settler()
+    two = [Detection("apple", 0.6, (x, 100.0, x + 100.0, 200.0)) for x in (100.0, 190.0)]
+    one = [Detection("apple", 0.85, (100.0, 100.0, 290.0, 200.0)), *two]
+    for frame in range(60):
+        scene = settler.update(two, frame / 30, 640, 480)
+    assert scene.settled
+    for frame in range(60, 120):
+        scene = settler.update(one if frame < 60 + frames else two, frame / 30, 640, 480)
+        assert scene.counts == {"apple": 2}
+    assert scene.settled
+
+
+def test_a_scene_with_a_fruit_out_of_sight_is_not_calm():
+    settler = Settler()
+    apple = [Detection("apple", 0.9, (100.0, 100.0, 200.0, 200.0))]
+    for frame in range(30):
+        scene = settler.update(apple, frame / 15, 640, 480)
+    assert (scene.settled, scene.calm) == (True, True)
+    scene = settler.update([], 2.0, 640, 480)
+    assert (scene.settled, scene.calm) == (True, False)  # a flicker, or it was taken
+    scene = settler.update(apple, 2.1, 640, 480)
+    assert (scene.settled, scene.calm) == (True, True)
+
+
+@pytest.mark.parametrize("fps", [10, 30])
+def test_what_moves_for_ever_and_is_found_now_and_then_does_not_make_the_screen_waver(fps):
+    settler, sure = Settler(), []
+    apple = Detection("apple", 0.9, (100.0, 100.0, 200.0, 200.0))
+    for frame in range(30 * fps):
+        t_s = frame / fps
+        x = 400 + 120 * math.sin(5 * t_s)
+        pear = Detection("pear", 0.8, (x, 250.0, x + 90, 340.0))
+        found = [apple, pear] if frame * 7 % 10 < 7 else [apple]
+        sure.append(settler.update(found, t_s, 640, 480).settled)
+    assert sum(a != b for a, b in pairwise(sure[10 * fps :])) <= 2

@@ -51,6 +51,25 @@ def test_a_fruit_whose_place_is_bare_is_gone_at_once():
     assert seconds_until(scenes, {}) <= 0.6
 
 
+def test_a_fruit_that_was_taken_while_the_camera_was_away_is_never_sure_again():
+    counter = Counter().with_a_pear()
+    counter.frame += 3 * FPS
+    scenes = counter.show(2.0)
+    assert not any(scene.settled and scene.counts for scene in scenes)
+    assert seconds_until(scenes, {}) <= 0.2
+
+
+def test_in_the_dark_nothing_is_sure_however_long_it_lasts():
+    counter = Counter().with_a_pear()
+    night = ((0, 0, WIDTH, HEIGHT), (4, 4, 4))
+    scenes = counter.show(20.0, drawn=[night])
+    assert not any(scene.settled for scene in scenes)
+    assert all(scene.counts == {"pear": 1} for scene in scenes)
+    morning = counter.show(2.0, [("pear", PEAR)], [(PEAR, GREEN)])
+    assert seconds_until(morning, {"pear": 1}) <= 1.0
+    assert all(scene.counts == {"pear": 1} for scene in morning)
+
+
 def test_a_fruit_under_a_hand_is_waited_for():
     counter = Counter().with_a_pear()
     hidden = counter.show(2.4, drawn=[(ARM, SLEEVE)])
@@ -115,7 +134,7 @@ def test_what_is_no_fruit_and_stays_keeps_the_basket_waiting_for_a_while_only():
     assert all(sure[round(CONFIG.patience_s * FPS) + 1 :])
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.5, 3.0])
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 3.0, 8.0])
 def test_two_pieces_of_a_fruit_beside_a_hand_are_one_fruit(seconds):
     whole, counter = (60.0, 20.0, 260.0, 160.0), Counter()
     counter.show(1.0)
@@ -124,6 +143,7 @@ def test_two_pieces_of_a_fruit_beside_a_hand_are_one_fruit(seconds):
     pieces = [("pineapple", upper), ("pineapple", lower)]
     hidden = counter.show(seconds, pieces, [(whole, GREEN), ((60, 75, 260, 105), SLEEVE)])
     assert all(scene.counts == {"pineapple": 1} for scene in hidden)
+    assert not any(scene.settled for scene in hidden[5:])
     again = counter.show(1.5, [("pineapple", whole)], [(whole, GREEN)])
     assert all(scene.counts == {"pineapple": 1} for scene in again)
     assert seconds_until(again, {"pineapple": 1}) <= 0.7

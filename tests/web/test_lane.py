@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ class Bench:
     def show(self, frames: int = 1) -> None:
         for _ in range(frames):
             self.seq += 1
-            colour = 0 if self.still else self.seq * 50 % 256
+            colour = 90 if self.still else 20 + self.seq * 50 % 230
             image = np.full((60, 80, 3), colour, np.uint8)
             self.latest.put(Frame(self.seq, time.monotonic(), image, self.seq / 30))
             time.sleep(0.02)
@@ -162,6 +163,27 @@ def test_a_change_is_looked_at_at_once(bench: Bench) -> None:
     bench.detector.finds = []
     bench.still = False
     bench.shows_until({})
+
+
+def test_a_fruit_that_is_not_found_is_looked_for_in_every_frame(bench: Bench) -> None:
+    bench.still = True
+    bench.shows_until({"apple": 1})
+    bench.detector.finds = []
+    wait_until(lambda: bench.show() or not bench.states[-1].settled, 2.0)
+    before = bench.lane.stats()
+    bench.show(10)
+    wait_until(lambda: bench.lane.stats().detections >= before.detections + 8)
+    assert bench.lane.stats().still == before.still
+
+
+def test_a_lane_that_cannot_follow_what_it_sees_is_not_sure(bench: Bench) -> None:
+    bench.shows_until({"apple": 1})
+    follow = bench.lane._settler.update
+    bench.lane._settler.update = Mock(side_effect=MemoryError)  # type: ignore[method-assign]
+    wait_until(lambda: bench.show() or not bench.checkout._settled)
+    assert [line.key for line in bench.checkout.snapshot().lines] == ["apple"]
+    bench.lane._settler.update = follow  # type: ignore[method-assign]
+    bench.shows_until({"apple": 1})
 
 
 def test_a_name_that_a_person_told_is_followed_at_once(bench: Bench) -> None:

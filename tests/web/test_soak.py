@@ -60,6 +60,7 @@ def test_two_hours_are_judged_by_slope_and_direction(
         (GROWING_IS_BAD, [0, 0.05, 0.1], 130, "grows by 130 MiB an hour"),
         (SLOW_TO_TELL, [0, 0.1, 0.4], 1000, "too short to tell"),
         (SLOW_TO_TELL, [0, 0.1, 0.5], 1000, "grows by 1e+03 ms an hour"),
+        (SLOW_TO_TELL, [0, 0.1, 0.499], 1000, "grows by 1e+03 ms an hour"),  # a sample came late
     ],
 )
 def test_a_short_run_tells_only_what_it_can(
