@@ -70,10 +70,10 @@ class Trainer:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         pictures = self._read_data()
         begun = start(self.config, self.names + self.others, self.items)
-        unlearnt = [*begun.anchors.ravel().tolist(), *begun.mean, *begun.std]
+        self._build(begun)
+        unlearnt = [*begun.anchors.ravel().tolist(), *begun.mean, *begun.std, *self.average.begun]
         names = list(self.names + self.others)
         self.identity = Identity(asdict(self.config), pictures, self.place.world, unlearnt, names)
-        self._build(begun)
         self.progress = Progress()
         self.trunk: Trunk | None = None
         self._saved_s = monotonic()
@@ -113,7 +113,7 @@ class Trainer:
         if self.place.world > 1 and device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         convert_conv2d_weight_memory_format(self.model, torch.channels_last)
-        self.average = Average(self.model, config.ema)
+        self.average = Average(self.model, config.ema, config.blend)
         self.inputs = Inputs(config, begun.mean, begun.std, device)
         self.loss = YoloLoss(begun.anchors, config.loss).to(device)
         self.optimizer = build_optimizer(self.model, config)
@@ -271,7 +271,7 @@ class Trainer:
         if self.place.first:
             if improved:
                 best = self.folder / "weights" / "best.safetensors"
-                save_weights(best, self.average.module, replace(self.info, metrics=scores))
+                save_weights(best, self.average.kept(), replace(self.info, metrics=scores))
             self.save()
             write_rows(self.folder, now.rows)
 
@@ -280,7 +280,7 @@ class Trainer:
         values = [0.0] * len(SCORES)
         if self.place.first:
             last = self.folder / "weights" / "last.safetensors"
-            save_weights(last, self.average.module, self.info)
+            save_weights(last, self.average.kept(), self.info)
             values = list(self.validation.scores(TorchDetector(last)).values())
         return dict(zip(SCORES, self.place.agree(values), strict=True))
 

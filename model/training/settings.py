@@ -76,6 +76,10 @@ class TrainConfig:
         "frozen", "whether the trunk's BatchNorm keeps the statistics it came with"
     )
     ema: float = setting(0.999, "decay of the averaged weights; 0 keeps no average")
+    blend: float = setting(
+        0.0,
+        "share of the starting weights in those that are kept, when trained ones are trained on",
+    )
     multi_scale: float = setting(0.0, "batches vary in size by up to this share")
     share: float = setting(1.0, "share of the training photographs that is used, drawn by the seed")
     composed: float = setting(1.0, "scenes composed for each real picture, with --scenes")
@@ -110,7 +114,7 @@ class TrainConfig:
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:  # nor nan
                 raise SettingsError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in ("distractors", "variety"):
+        for name in ("distractors", "variety", "blend"):
             if getattr(self, name) > 1:
                 raise SettingsError(f"{name} must lie in 0…1, got {getattr(self, name)}")
         if not 0 < self.share <= 1:
@@ -124,8 +128,8 @@ _LEAST = {
     **dict.fromkeys(("epochs", "batch", "accumulate"), 1),
     **dict.fromkeys(
         "lr trunk_lr momentum weight_decay clip warmup_epochs drop plateau_patience frozen_epochs "
-        "frozen_stages ema multi_scale composed distractors variety val_scenes patience workers "
-        "save_minutes seed".split(),
+        "frozen_stages ema blend multi_scale composed distractors variety val_scenes patience "
+        "workers save_minutes seed".split(),
         0,
     ),
 }

@@ -210,6 +210,18 @@ def test_scenes_show_as_many_things_not_for_sale_as_is_asked(chance, some, tmp_p
     assert bool(shown & {11, 12}) == some
 
 
+def test_a_run_that_keeps_all_of_its_start_ends_where_it_began(tmp_path):
+    names = read_config(SAMPLE / "data.yaml").names
+    start = random_weights(tmp_path, names=names)
+    config = small_config(tmp_path, epochs=1, weights=str(start), blend=1.0)
+    trained(config, tmp_path / "run")
+    before, after = (
+        load_weights(path)[0].state_dict()
+        for path in (start, tmp_path / "run" / "weights" / "last.safetensors")
+    )
+    assert [n for n in before if not torch.equal(before[n], after[n])] == []
+
+
 def test_classes_learnt_one_by_one_are_scored_one_by_one(tmp_path):
     trainer = Trainer(small_config(tmp_path, loss="paper"), tmp_path)
     assert trainer.info.class_score == "sigmoid"

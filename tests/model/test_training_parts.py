@@ -143,6 +143,21 @@ def test_the_average_follows_at_first_and_then_lags_behind():
     torch.testing.assert_close(layer - mine, torch.full_like(layer, 0.99), rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize("blend", [0.0, 0.25, 1.0])
+def test_what_is_kept_lies_between_the_start_and_the_average(blend):
+    model = YoloV3(2)
+    average = Average(model, 0, blend)
+    first = model.scale8.head[-1].bias.detach().clone()
+    with torch.no_grad():
+        model.scale8.head[-1].bias += 1
+    average.update(1)
+    kept = average.kept().scale8.head[-1].bias
+    torch.testing.assert_close(kept - first, torch.full_like(first, 1 - blend))
+    learnt = average.module.scale8.head[-1].bias  # goes on from where it is
+    torch.testing.assert_close(learnt - first, torch.ones_like(first))
+    assert len(average.begun) == (len(average._mine) if blend else 0)
+
+
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
 def test_the_trunk_learns_slower_and_only_convolutions_decay(kind):
     model = YoloV3(2)

@@ -118,6 +118,7 @@ def test_what_is_saved_with_a_run_is_complete_and_reads_back_the_same(tmp_path):
         ({"distractors": 1.5}, "distractors must lie in 0…1"),
         ({"distractors": -0.5}, "distractors must be at least 0"),
         ({"variety": 1.01}, "variety must lie in 0…1"),
+        ({"blend": 1.5}, "blend must lie in 0…1"),
         ({"variety": -1}, "variety must be at least 0"),
         ({"backbone": "resnet"}, "backbone: unknown 'resnet'"),
     ],
