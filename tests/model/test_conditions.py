@@ -52,8 +52,8 @@ def test_colours_keep_their_order():
         ("a: [", "not a YAML file of conditions"),
         ("misty:\n- Fog", "misty: albumentations has no transform 'Fog'"),
         ("misty: Fog", "misty: expected a list"),
-        ("over:\\n- VerticalFlip", "VerticalFlip may move what is seen"),
-        ("over:\\n- OneOf: {transforms: [VerticalFlip]}", "OneOf may move what is seen"),
+        ("over:\n- VerticalFlip", "VerticalFlip may move what is seen"),
+        ("over:\n- OneOf: {transforms: [VerticalFlip]}", "OneOf may move what is seen"),
     ],
 )
 def test_a_wrong_file_is_told_in_one_line(tmp_path, text, said):
