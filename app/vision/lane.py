@@ -34,6 +34,7 @@ CameraState = Literal["ok", "stale", "down"]
 POLL_S = 0.2  # how often the camera's state is looked at when no frame comes
 FAILING_AFTER = 5  # failed detections in a row before the detector counts as failing
 FAILURE_PAUSE_S = 0.1  # a detector that always fails must not eat a core
+STUCK_AFTER_S = 2.0  # a look that takes longer shows what was, not what is
 LATENCIES_KEPT = 1024
 FOLLOWED_KEPT = 512  # frames: two seconds of the fastest camera
 SHOWN_WIDTH = 960  # at most, pixels
@@ -154,6 +155,8 @@ class Lane:
         self._taking = threading.Lock()  # one thread waits for the camera: frames keep their order
         self._turns = Turns()
         self._seq = -1
+        self._looked_at = math.inf  # when the last look came to its end, monotonic seconds
+        self._telling = threading.Lock()  # of the camera's state: by the lane or by its watch
         self._lock = threading.Lock()  # guards what stats() reads
         self._stillness = Stillness()
         self._detections = self._still = self._failures = self._failures_in_a_row = 0
@@ -168,10 +171,13 @@ class Lane:
     def start(self) -> None:
         """Start a detect thread for each frame that the detector can look at; once only."""
         self._checkout.camera_state(self._camera_state)
+        self._looked_at = time.monotonic()
         # a detector that does not say is asked by one thread at a time
         for _ in range(getattr(self._detector, "at_once", 1)):
             self._threads.append(threading.Thread(target=self._run, name="lane", daemon=True))
             self._threads[-1].start()
+        self._threads.append(threading.Thread(target=self._watch, name="lane watch", daemon=True))
+        self._threads[-1].start()
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Ask the threads to end and wait for them; harmless when they never started."""
@@ -181,8 +187,12 @@ class Lane:
 
     @property
     def failing(self) -> bool:
-        """Whether the detector failed on each of the last five frames or more."""
-        return self._failures_in_a_row >= FAILING_AFTER
+        """Whether the detector failed on each of the last five frames, or does not answer."""
+        return self._failures_in_a_row >= FAILING_AFTER or self._stuck
+
+    @property
+    def _stuck(self) -> bool:
+        return time.monotonic() - self._looked_at > STUCK_AFTER_S
 
     def stats(self) -> LaneStats:
         """Counters and latencies now; may be called from any thread."""
@@ -212,6 +222,13 @@ class Lane:
                 self._distrust()
                 self._stopping.wait(FAILURE_PAUSE_S)
 
+    def _watch(self) -> None:
+        """Say so when the lane itself cannot: it hangs in the detector, or in what it tells."""
+        while not self._stopping.wait(POLL_S):
+            if self._stuck:
+                self._follow_camera()
+                self._observer.state(self._state())
+
     def _distrust(self) -> None:
         """Nobody is sure of the basket until a picture was looked at to the end again."""
         self._scene = replace(self._scene, settled=False, calm=False)
@@ -238,23 +255,26 @@ class Lane:
         if frame is not None and not sight.still:
             detections = self._detect(frame)
         self._turns.wait(sight.turn)
+        self._looked_at = time.monotonic()
         self._follow_camera()
         if frame is not None:
             self._take_names()
-            if not sight.still:
-                self._scene = self._settle(frame, sight.cells, detections)
+            late = self._looked_at - frame.captured_at > STUCK_AFTER_S
+            if late or not sight.still:
+                self._scene = self._settle(frame, sight.cells, None if late else detections)
             self._follow(frame, sight.still)
         self._observer.state(self._state())
 
     def _follow_camera(self) -> None:
         """Pass the camera's state on; pictures that nobody can look at are worth no camera."""
-        state = self._camera.state
-        counting = self._detector is not None and not self.failing
-        if (state, counting) == (self._camera_state, self._counting):
-            return
-        log.info("lane_state camera=%s detector=%s", state, "ok" if counting else "missing")
-        self._camera_state, self._counting = state, counting
-        self._checkout.camera_state(state if counting else "down")
+        with self._telling:
+            state = self._camera.state
+            counting = self._detector is not None and not self.failing
+            if (state, counting) == (self._camera_state, self._counting):
+                return
+            log.info("lane_state camera=%s detector=%s", state, "ok" if counting else "missing")
+            self._camera_state, self._counting = state, counting
+            self._checkout.camera_state(state if counting else "down")
 
     def _follow(self, frame: Frame, still: bool) -> None:
         scene = self._scene

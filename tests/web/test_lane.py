@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+from app.errors import CannotPay
 from app.shop.catalog import Catalog, Item
 from app.shop.checkout import Checkout
 from app.vision.camera import Frame, LatestFrame
@@ -41,8 +42,11 @@ class FakeDetector:
     def __init__(self) -> None:
         self.finds: list[Detection] = [APPLE]
         self.error: Exception | None = None
+        self.answers = threading.Event()
+        self.answers.set()
 
     def detect(self, image: np.ndarray, confidence: float | None = None) -> list[Detection]:
+        self.answers.wait()
         if self.error:
             raise self.error
         return self.finds
@@ -112,6 +116,7 @@ def bench() -> Iterator[Bench]:
     bench = Bench(FakeDetector())
     bench.lane.start()
     yield bench
+    bench.detector.answers.set()
     bench.lane.stop()
     assert "lane" not in [thread.name for thread in threading.enumerate()]
 
@@ -222,6 +227,28 @@ def test_a_detector_that_goes_on_failing_counts_as_no_camera(bench: Bench) -> No
     assert bench.states[-1].camera == "ok"
     bench.detector.error = None
     bench.shows_until({"apple": 1})
+    assert bench.states[-1].counting
+
+
+def test_a_detector_that_does_not_answer_counts_as_no_camera(bench: Bench) -> None:
+    bench.shows_until({"apple": 1})
+    bench.detector.answers.clear()
+    bench.show()
+
+    wait_until(lambda: not bench.states[-1].counting)
+    assert bench.lane.failing
+    assert not bench.states[-1].settled
+    assert bench.checkout.snapshot().lines != ()
+    with pytest.raises(CannotPay):
+        bench.checkout.pay(bench.checkout.snapshot().version, "cash", "key")
+
+    bench.detector.finds = []
+    told = len(bench.states)
+    bench.detector.answers.set()  # what it says now is of a picture from before
+    wait_until(lambda: len(bench.states) >= told + 2)
+    assert not any(state.settled for state in bench.states[told:])
+    assert bench.checkout.snapshot().lines != ()
+    bench.shows_until({})
     assert bench.states[-1].counting
 
 
