@@ -17,7 +17,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -79,14 +79,15 @@ def time_calls(call: Callable[[], object], rounds: int, warmup: int = 5) -> tupl
     return float(np.median(spent)), float(np.percentile(spent, 95))
 
 
-def machine_peaks(rounds: int = 20, side: int = 1024) -> dict[str, float]:
-    """What the machine can do at most, by what it computes in: matrix products, GOP/s."""
+def machine_peaks(threads: int, rounds: int = 20, side: int = 1024) -> dict[str, float]:
+    """What so many threads can do at most, by what they compute in: matrix products, GOP/s."""
+    torch.set_num_threads(threads)
     a, b = torch.rand(side, side), torch.rand(side, side)
     calls: dict[str, Callable[[], object]] = {"float32": lambda: a @ b}
     if openvino_fits() and has_vnni():
         from model.runtimes.openvino_speed import int8_product
 
-        calls["int8"] = int8_product(side).infer
+        calls["int8"] = int8_product(side, threads).infer
     return {name: 2 * side**3 / time_calls(call, rounds)[0] / 1e6 for name, call in calls.items()}
 
 
@@ -258,20 +259,27 @@ def network_size(info: WeightsInfo) -> tuple[float, float]:
     return sum(p.numel() for p in model.parameters()) / 1e6, multiplied / 1e9
 
 
-def as_table(timings: list[Timing], peaks: Mapping[str, float], gmac: Mapping[int, float]) -> str:
-    """Aligned text, with the networks' share of the peak of what they compute in.
+def as_table(
+    timings: list[Timing],
+    peers: list[Timing],
+    peaks: Mapping[str, float],
+    gmac: Mapping[int, float],
+    threads: int,
+) -> str:
+    """Aligned text, with the own networks' share of the peak of what they compute in.
 
-    peaks: billions of operations a second. gmac: by input size, for one square.
+    peaks: billions of operations a second on so many threads. gmac: by input size, for one square.
     """
     told = ", ".join(f"{peak:.0f} GOP/s in {precision}" for precision, peak in peaks.items())
-    lines = [f"peak of this machine (matrix products): {told}", ""]
+    lines = [f"peak of this machine (matrix products, threads: {threads}): {told}", ""]
     lines.append(
         f"{'step':<18}{'runtime':<18}{'size':>5}{'median ms':>11}{'p95 ms':>9}{'FPS':>8}"
         f"{'of peak':>9}"
     )
-    for t in timings:
+    for place, t in enumerate([*timings, *peers]):
         peak = peaks.get(t.runtime.split()[-1], math.inf)
-        share = f"{t.fps * 2 * gmac[t.image_size] / peak:.0%}" if t.step == NETWORK else ""
+        own = t.step == NETWORK and place < len(timings)
+        share = f"{t.fps * 2 * gmac[t.image_size] / peak:.0%}" if own else ""
         lines.append(
             f"{t.step:<18}{t.runtime:<18}{t.image_size:>5}{t.median_ms:>11.2f}{t.p95_ms:>9.2f}"
             f"{t.fps:>8.1f}{share:>9}".rstrip()
@@ -327,8 +335,11 @@ def main(argv: list[str] | None = None) -> None:
     sizes = args.image_size or [info.image_size]
     if any(size <= 0 or size % 32 for size in sizes) or args.rounds < 1:
         raise DataError("--image-size takes multiples of 32, --rounds at least 1")
-    if args.lane is not None and not 0 < args.lane < math.inf:
-        raise DataError("--lane takes minutes above 0")
+    check_lane(args, sizes)
+    if args.json and not args.json.parent.is_dir():
+        raise DataError(f"--json {args.json}: no such folder")
+    all_threads = torch.get_num_threads()
+    threads = args.threads or all_threads
     image = sample_picture()
     timings: list[Timing] = []
     gmac: dict[int, float] = {}
@@ -344,20 +355,30 @@ def main(argv: list[str] | None = None) -> None:
             for detector in detectors(path, args.threads):
                 timings += time_detector(detector, image, args.rounds)
     peers = [t for path in args.peers for t in time_peer(path, args.threads, args.rounds)]
-    timings += peers
-    peaks = machine_peaks()
-    print(as_table(timings, peaks, gmac))
+    peaks = machine_peaks(threads)
+    print(as_table(timings, peers, peaks, gmac, threads))
     for line in ratios(timings, peers):
         print(line)
-    figures = {"peak_gops": peaks, "timings": [vars_of(t) for t in timings]}
+    figures = {"peak_gops": peaks, "timings": [vars_of(t) for t in [*timings, *peers]]}
     if args.lane:
-        lane = list(time_lane(args.weights, args.lane))
+        lane = list(time_lane(args.weights, args.lane, sizes[0]))
+        peaks = machine_peaks(all_threads)
         used = "int8" if "int8" in peaks and read_int8(args.weights) else "float32"
-        frame_gmac = network_size(info)[1] * frame_share(info.image_size)
+        frame_gmac = gmac[sizes[0]] * frame_share(sizes[0])
         print(f"\n{lane_table(lane, peaks[used], frame_gmac)}")
         figures["lane"] = [asdict(row) for row in lane]
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2))
+
+
+def check_lane(args: argparse.Namespace, sizes: Sequence[int]) -> None:
+    """Refuse a lane that cannot be run as the rest is; raises DataError."""
+    if args.lane is None:
+        return
+    if not 0 < args.lane < math.inf:
+        raise DataError("--lane takes minutes above 0")
+    if args.backbone or args.neck or len(sizes) > 1:
+        raise DataError("--lane runs the weights at one size: no --backbone, --neck, other sizes")
 
 
 def vars_of(timing: Timing) -> dict:

@@ -167,6 +167,8 @@ def check(args: argparse.Namespace) -> None:
         raise SettingsError(
             f"ONNX needs {', '.join(missing)}: pip install -r requirements-export.txt"
         )
+    if args.int8 and not holds_int8(args) and not find_spec("nncf"):
+        raise SettingsError("--int8 needs NNCF, which requirements.txt installs on x86 only")
     if args.int8 and not args.data and not holds_int8(args):
         raise SettingsError("--int8 needs --data DATA.yaml, pictures to measure ranges on")
 

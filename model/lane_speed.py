@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "app" / "vision" / "demo.mp4"
 AT_REST_MS = 16_300  # four fruits lie on the demo's counter, and no hand is near
 FILM_S = 4.0
+ENDS_WITHIN_S = 30.0  # a soak, with its server
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class LaneSpeed:
     memory_mib: float
 
 
-def time_lane(weights: Path, minutes: float) -> Iterator[LaneSpeed]:
+def time_lane(weights: Path, minutes: float, image_size: int) -> Iterator[LaneSpeed]:
     """Every scene, so many minutes each; ends the program when the lane cannot be run."""
     with tempfile.TemporaryDirectory() as folder:
         for scene in SCENES:
@@ -74,7 +75,7 @@ def time_lane(weights: Path, minutes: float) -> Iterator[LaneSpeed]:
             if scene.fps:
                 film = Path(folder) / "film.avi"
                 write_film(film, scene)
-            yield run_scene(scene, film, weights, minutes, out=Path(folder))
+            yield run_scene(scene, film, weights, minutes, image_size, out=Path(folder))
 
 
 def write_film(path: Path, scene: Scene) -> None:
@@ -103,16 +104,21 @@ def fruit_at_rest() -> np.ndarray:
     return picture
 
 
-def run_scene(scene: Scene, film: Path, weights: Path, minutes: float, out: Path) -> LaneSpeed:
-    """Run the soak on a film; it says itself what is wrong when it cannot."""
+def run_scene(
+    scene: Scene, film: Path, weights: Path, minutes: float, image_size: int, out: Path
+) -> LaneSpeed:
+    """Run the soak on a film; SystemExit when it cannot, or not to the end: it says itself why."""
     command = [sys.executable, "-m", "app.soak", "--json", "-", "--browsers", "1", "--every", "2"]
     command += ["--minutes", str(minutes), "--camera", str(film), "--out", str(out)]
     command += ["--weights", str(weights.absolute()), "--cores", str(scene.cores)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if not done.stdout:
+    command += ["--image-size", str(image_size)]
+    answer = json.loads(output_of(command) or '{"failure": "it could not run"}')
+    if answer["failure"]:
         raise SystemExit(2)
-    quantities = json.loads(done.stdout)["quantities"]
-    mean = {name: figures["mean"] for name, figures in quantities.items()}
+    mean = {name: figures["mean"] for name, figures in answer["quantities"].items()}
+    if None in mean.values():
+        print(f"error: --lane {minutes:g}: too short to see a picture", file=sys.stderr)
+        raise SystemExit(2)
     return LaneSpeed(
         scene=scene.label,
         detections_per_s=mean["detections_per_s"],
@@ -125,6 +131,20 @@ def run_scene(scene: Scene, film: Path, weights: Path, minutes: float, out: Path
         cpu_share=mean["cpu_cores"],
         memory_mib=mean["memory_mib"],
     )
+
+
+def output_of(command: list[str]) -> str:
+    """What a program writes; when this one is ended, it ends in order first, with its server."""
+    # in a group of its own it does not get the Ctrl+C, but the end that it is told below
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0
+    ) as program:
+        try:
+            return program.communicate()[0]
+        except BaseException:
+            program.terminate()
+            program.wait(ENDS_WITHIN_S)
+            raise
 
 
 def lane_table(rows: list[LaneSpeed], peak_gops: float, gmac: float) -> str:

@@ -23,7 +23,7 @@ import openvino as ov
 from tqdm import tqdm
 
 from model.boxes import Letterbox
-from model.cli import existing_file, existing_folder, refusing
+from model.cli import existing_file, existing_folder, positive, refusing
 from model.data.dataset import read_config, read_split, same_names
 from model.runtimes.base import load_fused
 from model.runtimes.int8 import quantise, with_int8
@@ -136,7 +136,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--weights", type=existing_file, required=True)
     p.add_argument("--data", type=existing_file, required=True, help="data.yaml")
     p.add_argument("--scenes", type=existing_folder, help="folder to compose scenes from")
-    p.add_argument("--count", type=int, default=PICTURES, help=f"pictures (default {PICTURES})")
+    p.add_argument(
+        "--count", type=positive, default=PICTURES, help=f"pictures (default {PICTURES})"
+    )
     return p
 
 

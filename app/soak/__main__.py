@@ -8,6 +8,7 @@ Prints a table; writes soak.csv and soak.png. For Linux; needs requirements-dev.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -51,6 +52,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     p.add_argument("--camera", default="demo", help="any source of CHECKOUT_CAMERA (default: demo)")
     p.add_argument("--runtime", choices=RUNTIMES, default=settings.runtime)
     p.add_argument("--weights", type=Path, default=settings.weights)
+    p.add_argument(
+        "--image-size", type=above(0, int), default=settings.image_size, help="of the network"
+    )
     p.add_argument("--cores", type=above(-1, int), default=0, help="of the server (default: all)")
     p.add_argument("--every", type=above(0, float), default=5.0, help="seconds a sample")
     p.add_argument("--out", type=Path, default=Path("runs/soak"), help="folder for CSV and plot")
@@ -60,6 +64,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         p.error(f"--browsers: at most {MOST_BROWSERS} are let in")
     if not arguments.weights.is_file():
         p.error(f"--weights: {arguments.weights}: no such file")
+    if arguments.json not in (None, "-") and not Path(arguments.json).parent.is_dir():
+        p.error(f"--json: {arguments.json}: no such folder")
     return arguments
 
 
@@ -90,6 +96,8 @@ def watch_lane(arguments: argparse.Namespace) -> int:
         "CHECKOUT_RUNTIME": arguments.runtime,
         "CHECKOUT_WEIGHTS": str(arguments.weights.absolute()),
     }
+    if arguments.image_size:
+        settings["CHECKOUT_IMAGE_SIZE"] = str(arguments.image_size)
     with tempfile.TemporaryDirectory() as folder:
         server = Gunicorn(Path(folder), settings, cores=arguments.cores)
         run = soak(server, arguments.browsers, arguments.minutes, arguments.every)
@@ -106,5 +114,13 @@ def watch_lane(arguments: argparse.Namespace) -> int:
     return int(run.failure is not None or any(trend.bad for trend in run.trends()))
 
 
+def end_in_order() -> None:
+    """Take what else ends a program like Ctrl+C: the server runs on when nobody stops it."""
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(sign) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(sign, signal.default_int_handler)
+
+
 if __name__ == "__main__":
+    end_in_order()
     sys.exit(main())

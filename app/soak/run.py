@@ -26,7 +26,7 @@ class Sample:
     """The lane over the seconds since the sample before: rates, percentiles; use of now.
 
     hours: since the first sample. pictures_per_s: of one browser, on average. emit: over the last
-    1024 pictures. NaN where there was no picture. memory, threads, files: of server and worker.
+    ten seconds. NaN where there was no picture. memory, threads, files: of server and worker.
     """
 
     hours: float

@@ -35,7 +35,8 @@ POLL_S = 0.2  # how often the camera's state is looked at when no frame comes
 FAILING_AFTER = 5  # failed detections in a row before the detector counts as failing
 FAILURE_PAUSE_S = 0.1  # a detector that always fails must not eat a core
 STUCK_AFTER_S = 2.0  # a look that takes longer shows what was, not what is
-LATENCIES_KEPT = 1024
+LATENCY_S = 10.0  # how far back latencies are told
+LATENCIES_KEPT = 2048  # pictures: more than a camera gives in that time
 FOLLOWED_KEPT = 512  # frames: two seconds of the fastest camera
 SHOWN_WIDTH = 960  # at most, pixels
 STILL_SHOWN_S = 0.1  # a scene that stays as it is need not be drawn anew more often
@@ -81,8 +82,8 @@ class LaneStats:
     """Counters since the start, and the latency of the last pictures.
 
     still: frames that needed no detection, since a scene at rest had not changed.
-    capture_to_emit_p50_ms, _p95_ms: from capture to hand-over to the sockets, over at most the
-    last 1024 pictures; None before the first.
+    capture_to_emit_p50_ms, _p95_ms: from capture to hand-over to the sockets, over the last ten
+    seconds; None without a picture in them.
     """
 
     detections: int
@@ -163,7 +164,7 @@ class Lane:
         self._emitted = 0
         self._shown_at = -math.inf
         self._followed_at: deque[float] = deque(maxlen=FOLLOWED_KEPT)
-        self._latencies_s: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._latencies_s: deque[tuple[float, float]] = deque(maxlen=LATENCIES_KEPT)
         self._camera_state: CameraState = "down"
         self._counting = False
         self._scene = Scene(settled=False, counts={}, tracks=())
@@ -197,7 +198,8 @@ class Lane:
     def stats(self) -> LaneStats:
         """Counters and latencies now; may be called from any thread."""
         with self._lock:
-            ordered = sorted(self._latencies_s)
+            since = time.monotonic() - LATENCY_S
+            ordered = sorted(latency_s for at, latency_s in self._latencies_s if at > since)
             return LaneStats(
                 detections=self._detections,
                 still=self._still,
@@ -225,9 +227,13 @@ class Lane:
     def _watch(self) -> None:
         """Say so when the lane itself cannot: it hangs in the detector, or in what it tells."""
         while not self._stopping.wait(POLL_S):
-            if self._stuck:
+            if not self._stuck:
+                continue
+            try:
                 self._follow_camera()
                 self._observer.state(self._state())
+            except Exception:  # the next time that the lane hangs needs this thread, too
+                log.exception("lane_watch_failed")
 
     def _distrust(self) -> None:
         """Nobody is sure of the basket until a picture was looked at to the end again."""
@@ -322,11 +328,12 @@ class Lane:
         picture = annotate(frame.image, scene.tracks, self._names(), SHOWN_WIDTH)
         self._publish_frame(AnnotatedFrame(frame.seq, frame.captured_at, encode_jpeg(picture)))
         self._shown_at = frame.captured_at
-        latency_s = time.monotonic() - frame.captured_at
+        now = time.monotonic()
+        latency_s = now - frame.captured_at
         self._observer.capture_to_emit_seconds(latency_s)
         with self._lock:
             self._emitted += 1
-            self._latencies_s.append(latency_s)
+            self._latencies_s.append((now, latency_s))
 
     def _count_failure(self) -> None:
         with self._lock:
@@ -346,7 +353,8 @@ class Lane:
     def _fps(self) -> float:
         """Frames followed per second over the last two seconds."""
         since = time.monotonic() - 2.0
-        return sum(at > since for at in self._followed_at) / 2.0
+        # a copy: another thread may add to it meanwhile
+        return sum(at > since for at in tuple(self._followed_at)) / 2.0
 
 
 def percentile_ms(ordered_s: list[float], share: float) -> float | None:

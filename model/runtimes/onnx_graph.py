@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Sequence
 
-import nncf
 import numpy as np
 import onnx
 import torch
@@ -41,8 +40,10 @@ def quantised(graph: onnx.ModelProto, pictures: Sequence[np.ndarray]) -> onnx.Mo
     """The graph in int8, its ranges measured on pictures as it takes them, but for its ends.
 
     Decoding needs exact numbers; depthwise convolutions lose most by rounding, and ONNX Runtime is
-    slower at them in int8.
+    slower at them in int8. ImportError without NNCF, which is for x86.
     """
+    import nncf
+
     nodes = list(graph.graph.node)
     ends = 1 + max(i for i, node in enumerate(nodes) if node.op_type == "Conv")
     exact = [node.name for i, node in enumerate(nodes) if i >= ends or _is_depthwise(node)]

@@ -18,14 +18,15 @@ from model.runtimes.openvino_runtime import compiled, core, fastest, ways_to_sha
 NOISE = 2  # pictures of it, to tell where a network may be rounded
 
 
-def int8_product(side: int) -> ov.InferRequest:
+def int8_product(side: int, threads: int) -> ov.InferRequest:
     """The product of two matrices (side, side) in int8: what the machine can do at most."""
     given = opset13.parameter([side, side], np.float32)
     fixed = opset13.constant(np.random.default_rng(0).uniform(-1, 1, (side, side)), np.float32)
     low, high = np.float32(-1), np.float32(1)
     a = opset13.fake_quantize(given, low, high, low, high, 256)
     b = opset13.fake_quantize(fixed, low, high, low, high, 255)
-    return compiled(ov.Model([opset13.matmul(a, b, False, False)], [given])).create_infer_request()
+    graph = ov.Model([opset13.matmul(a, b, False, False)], [given])
+    return compiled(graph, threads).create_infer_request()
 
 
 def letterbox_graph(fit: Letterbox) -> ov.InferRequest:

@@ -1,7 +1,11 @@
 """The whole lane is timed by another program: what goes in, what comes out."""
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -76,20 +80,53 @@ def soak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_scene_is_run_by_the_soak_and_its_means_are_read(soak: Path) -> None:
     figures = {q.name: {"mean": float(n)} for n, q in enumerate(QUANTITIES)}
-    (soak / "answer").write_text(json.dumps({"quantities": figures}))
-    row = run_scene(SLOW, soak / "film.avi", WEIGHTS, 0.5, soak)
+    (soak / "answer").write_text(json.dumps({"failure": None, "quantities": figures}))
+    row = run_scene(SLOW, soak / "film.avi", WEIGHTS, 0.5, 320, soak)
     module, *arguments = (soak / "arguments").read_text().splitlines()[1:]
     asked = parse(arguments)
     assert (module, asked.minutes, asked.browsers, asked.cores) == ("app.soak", 0.5, 1, 1)
     assert (asked.camera, asked.weights) == (str(soak / "film.avi"), WEIGHTS)
+    assert asked.image_size == 320
     assert (row.scene, row.memory_mib, row.detections_per_s) == ("slow", 0.0, 3.0)
 
 
-def test_a_lane_that_cannot_run_ends_the_benchmark_with_the_soaks_own_words(soak: Path) -> None:
-    (soak / "answer").write_text("")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        '{"failure": "gone", "quantities": {}}',
+        '{"failure": null, "quantities": {"memory_mib": {"mean": null}}}',
+    ],
+)
+def test_a_lane_that_cannot_run_to_its_end_ends_the_benchmark(soak: Path, answer: str) -> None:
+    (soak / "answer").write_text(answer)
     with pytest.raises(SystemExit) as stop:
-        run_scene(SLOW, soak / "film.avi", WEIGHTS, 0.5, soak)
+        run_scene(SLOW, soak / "film.avi", WEIGHTS, 0.5, 416, soak)
     assert stop.value.code == 2
+
+
+def test_a_benchmark_that_is_ended_lets_the_lane_end_in_order(tmp_path: Path) -> None:
+    ready, ended = tmp_path / "ready", tmp_path / "ended"
+    program = f"""
+import pathlib, signal, sys, time
+def end(*_):
+    time.sleep(0.3)
+    pathlib.Path({str(ended)!r}).touch()
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+pathlib.Path({str(ready)!r}).touch()
+time.sleep(60)
+"""
+
+    def interrupt() -> None:
+        while not ready.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        lane_speed.output_of([sys.executable, "-c", program])
+    assert ended.exists()
 
 
 def test_the_table_gives_the_share_of_the_peak() -> None:
@@ -99,9 +136,19 @@ def test_the_table_gives_the_share_of_the_peak() -> None:
     assert last.split()[-3:] == ["150%", "600", "50.0%"]
 
 
-@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
-def test_a_lane_needs_time(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--lane", minutes] for minutes in ("0", "-1", "nan", "inf")),
+        ["--lane", "--neck", "tiny"],
+        ["--lane", "--image-size", "320", "416"],
+        ["--json", "gone/figures.json"],
+    ],
+)
+def test_what_cannot_be_timed_is_refused_at_once(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
-        benchmark.main(["--weights", str(WEIGHTS), "--lane", minutes])
+        benchmark.main(["--weights", str(WEIGHTS), *arguments])
     assert stop.value.code == 2
-    assert "--lane" in capsys.readouterr().err
+    assert arguments[0] in capsys.readouterr().err

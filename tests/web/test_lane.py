@@ -252,6 +252,26 @@ def test_a_detector_that_does_not_answer_counts_as_no_camera(bench: Bench) -> No
     assert bench.states[-1].counting
 
 
+def test_the_watch_outlasts_whom_it_tells(bench: Bench) -> None:
+    bench.shows_until({"apple": 1})
+    tell = Mock(side_effect=[RuntimeError("once"), None, None])
+    bench.lane._observer = LaneObserver(state=tell)
+    bench.detector.answers.clear()
+    bench.show()
+    wait_until(lambda: tell.call_count == 3)
+
+
+def test_latencies_are_those_of_the_last_ten_seconds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.shows_until({"apple": 1})
+    bench.wanted = False
+    bench.show()
+    assert bench.lane.stats().capture_to_emit_p50_ms is not None
+    monkeypatch.setattr("app.vision.lane.LATENCY_S", 0.0)
+    assert bench.lane.stats().capture_to_emit_p50_ms is None
+
+
 @pytest.mark.parametrize("state", ["stale", "down"])
 def test_a_lost_camera_is_told_within_two_seconds(bench: Bench, state: str) -> None:
     bench.shows_until({"apple": 1})

@@ -3,17 +3,23 @@
 import csv
 import json
 import math
+import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.settings import ROOT
 from app.soak.__main__ import main
 from app.soak.run import Run, Sample, watch
 from app.soak.server import ServerError, Usage
 from app.soak.trends import QUANTITIES, Quantity, slope_of, trend
+from tests.web.server import wait_until
 from tests.web.test_demo import WEIGHTS
 
 GROWING_IS_BAD = Quantity("x", "x", "MiB", worse=1, limit_per_h=8, slack=12)
@@ -174,6 +180,8 @@ def test_a_short_soak_of_the_demo_leaves_a_table_samples_and_a_plot(
         ["--cores", "-1"],
         ["--every", "soon"],
         ["--runtime", "abacus"],
+        ["--image-size", "333"],
+        ["--json", "gone/figures.json"],
         ["--camera", "gone.mp4"],
         ["--weights", "gone.safetensors"],
     ],
@@ -185,6 +193,28 @@ def test_what_cannot_run_gets_one_line_and_exit_status_two(
         main(["--out", str(tmp_path), *arguments])
     assert stop.value.code == 2
     assert "error: " in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def lives(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
+def test_a_soak_that_is_ended_ends_its_server_first(tmp_path: Path, sign: signal.Signals) -> None:
+    arguments = ["--weights", str(WEIGHTS), "--image-size", "320", "--out", str(tmp_path)]
+    soak = psutil.Popen([sys.executable, "-m", "app.soak", *arguments], cwd=ROOT)
+    server: list[psutil.Process] = []
+
+    def arbiter_and_worker() -> bool:
+        server[:] = soak.children(recursive=True)
+        return len(server) >= 2
+
+    wait_until(arbiter_and_worker, 60)
+    soak.send_signal(sign)
+    assert soak.wait(60) in (0, 130)  # with what it had seen, or before that
+    assert not any(lives(process) for process in server)
 
 
 def test_missing_libraries_are_named_with_the_file_to_install(
