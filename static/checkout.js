@@ -40,14 +40,14 @@ function showCart(cart) {
   byId("cart-version").value = cart.version;
   byId("total").textContent = cart.total_text;
   const list = byId("lines");
+  const wanted = new Set(cart.lines.map((line) => line.id));
+  for (const row of [...list.children]) if (!wanted.has(row.dataset.id)) removeRow(row);
   const known = new Map([...list.children].map((row) => [row.dataset.id, row]));
   cart.lines.forEach((line, at) => {
     const row = known.get(line.id) || newRow();
-    known.delete(line.id);
     fillRow(row, line);
     if (list.children[at] !== row) list.insertBefore(row, list.children[at] || null);
   });
-  known.forEach((row) => removeRow(row, list));
   showQuestions(cart.unsure);
   byId("empty").hidden = cart.lines.length > 0;
   if (!cart.lines.length) byId("expired").hidden = true; // the next customer begins afresh
@@ -94,10 +94,11 @@ function newQuestion(question) {
   return row;
 }
 
-function removeRow(row, list) {
+function removeRow(row) {
   const hadFocus = row.contains(document.activeElement);
   row.remove();
-  if (hadFocus) (list.querySelector("button") || byId("open-adder")).focus();
+  // not to another row's button: a key held down would take that fruit out, too
+  if (hadFocus) document.querySelector(".lines-box").focus({ preventScroll: true });
 }
 
 function fillRow(row, line) {
@@ -107,6 +108,7 @@ function fillRow(row, line) {
   const thumb = row.querySelector(".thumb");
   if (thumb.getAttribute("src") !== line.picture) thumb.src = line.picture;
   row.querySelector("[name=id]").value = line.id;
+  row.querySelector("[name=seen]").value = line.quantity;
   for (const field of row.querySelectorAll("[data-field]")) {
     const text = String(line[field.dataset.field]);
     if (field.textContent !== text) field.textContent = text;
@@ -193,8 +195,10 @@ function showProblem(problem) {
 const asks = {
   add_item: (form, button) => ["add_item", { key: button.value, quantity: Number(form.elements.quantity.value) }],
   change_line: (form, button) => "remove" in button.dataset
-    ? ["remove_line", { id: form.elements.id.value }]
-    : ["change_line", { id: form.elements.id.value, quantity: Number(button.value) }],
+    ? ["remove_line", { id: form.elements.id.value, seen: Number(form.elements.seen.value) }]
+    : ["change_line", {
+      id: form.elements.id.value, quantity: Number(button.value), seen: Number(form.elements.seen.value),
+    }],
   name_fruit: (form, button) => ["name_fruit", { fruit: Number(form.elements.fruit.value), key: button.value }],
   pay: (form) => ["pay", {
     cart_version: Number(byId("cart-version").value),
@@ -210,10 +214,26 @@ function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+// A tap changes what lies under the finger: the second of a double tap must not hit what moved up.
+const DOUBLE_TAP_MS = 500;
+const DOUBLE_TAP_PX = 40;
+let finger = null;
+let tapped = null;
+function isDoubleTap(button) {
+  const before = tapped;
+  tapped = finger && { ...finger, button };
+  finger = null; // a key has no place
+  return before !== null && tapped !== null && before.button !== button
+    && tapped.at - before.at < DOUBLE_TAP_MS
+    && Math.hypot(tapped.x - before.x, tapped.y - before.y) < DOUBLE_TAP_PX;
+}
+
 function submitted(event) {
   const form = event.target;
   const ask = asks[form.dataset.event];
   event.preventDefault();
+  if (isDoubleTap(event.submitter)) return;
+  if (form.dataset.event === "add_item") byId("adder").hidePopover?.();
   if (!ask || !socket.connected) return send(form, event.submitter);
   const [name, data] = ask(form, event.submitter);
   socket.timeout(5000).emit(name, data, (late, answer) => answered(name, late, answer, event.submitter));
@@ -229,19 +249,20 @@ async function send(form, button) { // not by leaving the page: a kiosk has no w
     if (alert) alertUser(alert.textContent);
     else location.assign("/"); // this page is too old to be believed
   } catch {
-    alertUser(texts.not_sent);
+    alertUser(unanswered(form.dataset.event));
   }
 }
 
+function unanswered(name) { // all but this can be sent again: twice it is the same wish
+  return name === "add_item" ? texts.perhaps_sent : texts.not_sent;
+}
+
 function answered(name, late, answer, button) {
-  if (late) return alertUser(texts.not_sent); // the key to pay stays: sent again it is the same wish
+  if (late) return alertUser(unanswered(name)); // the key to pay stays
   if (name === "pay" || name === "cancel") payKey = null;
   if (!answer.ok) return alertUser(answer.message);
   byId("alert").textContent = standing;
-  if (name === "add_item") {
-    byId("adder").hidePopover?.();
-    tell(texts.added.replace("{name}", button.dataset.name));
-  }
+  if (name === "add_item") tell(texts.added.replace("{name}", button.dataset.name));
   if (name === "name_fruit" && button.dataset.name) tell(texts.named.replace("{name}", button.dataset.name));
   if (name === "more_time") tell(texts.extended);
   if (name === "call_staff") tell(texts.called);
@@ -250,7 +271,7 @@ function answered(name, late, answer, button) {
 // Pages stay open for days: what can be added, and for how much, is asked for when it is looked at.
 async function refreshProduce() {
   try {
-    const answer = await fetch(byId("produce").dataset.source);
+    const answer = await fetch(byId("produce").dataset.source, { signal: AbortSignal.timeout(5000) });
     if (answer.ok) byId("produce").innerHTML = await answer.text();
   } catch {
     // the connection is away, which the page says already
@@ -269,6 +290,9 @@ function startCustomer() {
   socket.on("connect", () => offline(false));
   socket.on("disconnect", () => offline(true));
   socket.on("connect_error", () => offline(true));
+  document.addEventListener("pointerdown", (event) => {
+    finger = { x: event.clientX, y: event.clientY, at: event.timeStamp };
+  }, true);
   document.addEventListener("submit", submitted);
   document.addEventListener("visibilitychange", showAgain);
 }
@@ -292,7 +316,7 @@ async function refresh() {
   fetching = true;
   try {
     const orders = byId("orders");
-    const answer = await fetch(orders.dataset.source, { redirect: "manual" });
+    const answer = await fetch(orders.dataset.source, { redirect: "manual", signal: AbortSignal.timeout(5000) });
     if (answer.type === "opaqueredirect") return location.reload(); // signed out meanwhile
     if (answer.ok) replaceOrders(orders, await answer.text());
     else again = true;
@@ -334,5 +358,8 @@ function startClerk() {
   socket.on("connect", () => { if (alert.textContent === texts.no_connection) alert.textContent = ""; });
   socket.on("disconnect", () => { alert.textContent = texts.no_connection; });
 }
+
+// The server lets in so many at a time: one that is refused does not try again by itself.
+socket.on("disconnect", (why) => { if (why === "io server disconnect") setTimeout(() => socket.connect(), 5000); });
 
 ({ customer: startCustomer, clerk: startClerk })[page.dataset.page]();

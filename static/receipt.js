@@ -40,9 +40,17 @@ function nextBasket(cart) {
 async function openReceipt(event) {
   event.preventDefault();
   const link = byId("open-receipt");
-  const answer = await fetch(`${link.href}?part=body&lang=${page.dataset.language}`).catch(() => null);
-  if (!answer?.ok) return alertUser(texts.not_sent);
-  byId("receipt-body").innerHTML = await answer.text();
+  const wanted = link.href;
+  let body = null;
+  try {
+    const answer = await fetch(`${wanted}?part=body&lang=${page.dataset.language}`, { signal: AbortSignal.timeout(5000) });
+    if (answer.ok) body = await answer.text();
+  } catch {
+    // the connection is away
+  }
+  if (link.href !== wanted) return; // the next basket has begun meanwhile
+  if (body === null) return alertUser(texts.not_sent);
+  byId("receipt-body").innerHTML = body;
   byId("receipt").showPopover();
 }
 

@@ -97,12 +97,13 @@ class Checkout:
         """Take the settled counts of one frame; ``settled`` False while the scene is not at rest.
 
         doubts: fruits among them that somebody has to name. Cheap when nothing changed. Without a
-        working camera no scene is at rest. An empty counter at rest ends a paid sale, once it was
-        shown for ``PAID_SHOWN_S``, and, after ``ABANDONED_AFTER_S`` untouched, also the
-        corrections that somebody left behind.
+        working camera no scene is at rest, and what it saw last is kept. An empty counter at rest
+        ends a paid sale, once it was shown for ``PAID_SHOWN_S``, and, after ``ABANDONED_AFTER_S``
+        untouched, also the corrections that somebody left behind.
         """
         with self._changing():
-            settled = settled and self._camera == "ok"
+            if self._camera != "ok":
+                counts, settled, doubts = self._cart.counts, False, self._cart.doubts
             known = self._settled, self._cart.counts, self._cart.doubts
             if (settled, counts, doubts) != known:
                 self._settled = settled
@@ -139,9 +140,22 @@ class Checkout:
             f"manual:{key}", lambda cart: cart.add(key, quantity, self._catalog), actor
         )
 
-    def change_line(self, line_id: str, quantity: int, actor: str = "customer") -> CartSnapshot:
-        """Set a line to 0…99. Raises CartFrozen, InvalidQuantity, LineNotFound."""
-        return self._edit(line_id, lambda cart: cart.change(line_id, quantity), actor)
+    def change_line(
+        self, line_id: str, quantity: int, actor: str = "customer", seen: int | None = None
+    ) -> CartSnapshot:
+        """Set a line to 0…99.
+
+        seen: its quantity on the screen that the person looked at; None: as it is now. Raises
+        CartFrozen, InvalidQuantity, LineNotFound, VersionConflict when another quantity was seen.
+        """
+
+        def change(cart: Cart) -> Cart:
+            now = self._snapshot.quantity(line_id)
+            if seen is not None and now not in (seen, quantity):  # sent twice it is one wish
+                raise VersionConflict("The basket has changed: look at it again.")
+            return cart.change(line_id, quantity)
+
+        return self._edit(line_id, change, actor)
 
     def remove_line(self, line_id: str, actor: str = "customer") -> CartSnapshot:
         """Take a line out of the basket. Raises CartFrozen, LineNotFound."""
@@ -284,14 +298,15 @@ class Checkout:
                     self._follow(self._stored(self._order.id or 0))
             self._take_up()
 
-    def counter_cleared(self) -> CartSnapshot:
+    def counter_cleared(self, order_id: int | None = None) -> CartSnapshot:
         """End a paid sale at once, on the clerk's word that its goods are gone.
 
-        For a camera that is down, or that sees fruit where there is none. Without a paid sale
-        nothing changes.
+        For a camera that is down, or that sees fruit where there is none. order_id: the sale that
+        the clerk speaks of; None: whichever it is. Without such a sale nothing changes.
         """
         with self._changing():
-            if self._order is not None and self._order.sold:
+            order = self._order
+            if order is not None and order.sold and order_id in (None, order.id):
                 self._release(self._order)
                 self._refresh()
             return self._snapshot
@@ -379,7 +394,9 @@ class Checkout:
         except StoreUnavailable as error:
             log.warning("order_release_failed number=%s reason=%s", order.number, error)
         self._order, self._emptied = None, False
-        self._cart = Cart().see(self._cart.counts, self._settled, self._cart.doubts)
+        seen, self._cart = self._cart, Cart()
+        if self._camera == "ok":  # else those are the goods that have left
+            self._cart = self._cart.see(seen.counts, self._settled, seen.doubts)
 
     def _refresh(self, about: Order | None = None) -> None:
         """Draw the snapshot anew; its version rises only when something on it changed."""

@@ -77,6 +77,7 @@ class Settler:
         self._settled = False
         self._ground = Ground()
         self._stranger: int | None = None
+        self._strangers_asked = 0
 
     def update(
         self,
@@ -197,11 +198,15 @@ class Settler:
         return coming and self._waited_s < limit_s
 
     def _strangers(self) -> tuple[TrackView, ...]:
-        """The things that are no fruit to the detector; one number for all while there are any."""
+        """The things that are no fruit to the detector, under one number.
+
+        One more gets a new number: an answer is about what was asked about.
+        """
+        known, self._strangers_asked = self._strangers_asked, len(self._ground.strangers)
         if not self._ground.strangers:
             self._stranger = None
             return ()
-        if self._stranger is None:
+        if self._stranger is None or len(self._ground.strangers) > known:
             self._stranger, self._next_id = self._next_id, self._next_id + 1
         return tuple(
             TrackView(self._stranger, "", 0.0, box, True, True) for box in self._ground.strangers

@@ -8,10 +8,10 @@ from werkzeug.wrappers import Response
 
 from app.errors import CheckoutError, InvalidPayment
 from app.shop.money import EXPONENTS, format_minor, likely_cash, to_major_text
-from app.shop.order import Order, OrderStatus
+from app.shop.order import Order
 from app.shop.payment import Payment, Proof
 from app.web.answers import refuse
-from app.web.forms import cash, text
+from app.web.forms import cash, text, whole
 from app.web.language import chosen_language
 from app.web.parts_here import parts
 from app.web.security import for_roles
@@ -55,8 +55,8 @@ def cancel(order_id: int) -> Response:
 @clerk.post("/counter")
 @staff
 def counter_is_empty() -> Response:
-    """A person sees that the counter is empty, where the camera does not."""
-    parts().checkout.counter_cleared()
+    """A person sees that the counter is empty, where the camera does not: ``order_id``."""
+    parts().checkout.counter_cleared(whole(request.form, "order_id"))
     parts().notes.note(current_user.name, "counter_cleared")
     return back()
 
@@ -106,11 +106,6 @@ def back() -> Response:
     return redirect(url_for("clerk.show"), 303)
 
 
-def camera_counts() -> bool:
-    """Whether the camera can see by itself that the counter is empty."""
-    return parts().hub.state.lane.counting
-
-
 def taken() -> tuple[Order, Payment] | None:
     """The order that this clerk has just taken money for, and how it was paid in the end."""
     order_id = request.args.get("taken", "")
@@ -137,12 +132,11 @@ def money(amount_minor: int, currency: str) -> str:
 def page(alert: str = "") -> str:
     """Render the screen; alert: one sentence shown on top."""
     lane, order = parts().calls.lane, parts().checkout.current_order()
-    paid_unseen = order is not None and order.status is OrderStatus.PAID and not camera_counts()
     return render_template(
         "clerk_orders.html" if "part" in request.args else "clerk.html",
         alert=alert,
         orders=[waiting for waiting in parts().orders.awaiting() if waiting.lane == lane],
-        left_to_clear=order if paid_unseen else None,
+        left_to_clear=order if order is not None and order.sold else None,
         call_since=parts().calls.since,
         owed=parts().desk.owed(),
         taken=taken(),

@@ -14,7 +14,7 @@ from app.errors import CheckoutError, InvalidInput
 from app.settings import LANGUAGES
 from app.shop.money import format_minor
 from app.web.answers import refuse
-from app.web.forms import text, whole
+from app.web.forms import text, whole, whole_or_none
 from app.web.language import chosen_language
 from app.web.parts_here import parts
 from app.web.present import cart_payload, lane_payload, order_payload, picture_url
@@ -41,8 +41,10 @@ def add_item() -> Response:
 
 @customer.post("/lines")
 def change_line() -> Response:
-    """Set a line's quantity: ``id``, ``quantity`` (0 removes it)."""
-    parts().checkout.change_line(text(request.form, "id"), whole(request.form, "quantity"))
+    """Set a line's quantity: ``id``, ``quantity`` (0 removes it), ``seen``: that on the page."""
+    form = request.form
+    wish = text(form, "id"), whole(form, "quantity")
+    parts().checkout.change_line(*wish, seen=whole_or_none(form, "seen"))
     return back()
 
 
@@ -137,6 +139,7 @@ def script_texts() -> dict[str, str]:
     return {
         "no_connection": _("The connection is lost. Reconnecting …"),
         "not_sent": _("That did not arrive. Please try again."),
+        "perhaps_sent": _("Perhaps that arrived, perhaps not. Please look at the basket."),
         "one_more": _("One more %(name)s", name="{name}"),
         "one_less": _("One %(name)s less", name="{name}"),
         "remove": _("Remove %(name)s", name="{name}"),

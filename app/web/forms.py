@@ -47,6 +47,11 @@ def whole(data: Mapping[str, object], name: str) -> int:
     raise InvalidInput(f"'{name}' must be a whole number, 0 or more")
 
 
+def whole_or_none(data: Mapping[str, object], name: str) -> int | None:
+    """A whole number, 0 or more; None where it is not told."""
+    return whole(data, name) if name in data else None
+
+
 def cash(data: Mapping[str, object], name: str, currency: str) -> int | None:
     """An amount as people write it ("10,000", "12.50"), in minor units; None when left empty.
 

@@ -22,7 +22,7 @@ from app.shop.checkout import Checkout
 from app.shop.order import Order
 from app.vision.lane import AnnotatedFrame, LaneState
 from app.web.calls import StaffCalls
-from app.web.forms import text, whole
+from app.web.forms import text, whole, whole_or_none
 from app.web.gate import Gate
 from app.web.language import chosen_language, speaking
 from app.web.present import cart_payload, lane_payload, order_payload
@@ -119,14 +119,20 @@ class Hub:
                 self._io.emit("frame", picture, to=sid)
         due = self._viewers.due_for_fps(ready)
         if due:
-            self._send_lane(due)
+            with self._sending:
+                self._send_lane(due)
 
     def publish_lane(self, lane: LaneState) -> None:
         """Tell everybody when the camera's state, the rest of the scene or the problem changes."""
         with self._sending:
             before = self._state
             self._state = State(before.cart, before.order, lane, self._problem())
-            if (lane.camera, lane.settled) != (before.lane.camera, before.lane.settled):
+            told = before.lane
+            if (lane.camera, lane.settled, lane.counting) != (
+                told.camera,
+                told.settled,
+                told.counting,
+            ):
                 self._send_lane(None)
             if self._state.problem != before.problem:
                 self._send(None, "problem", lambda _language: self._problem_payload())
@@ -226,10 +232,12 @@ class Hub:
         return versioned(self._checkout.add_item(text(data, "key"), whole(data, "quantity")))
 
     def _change_line(self, data: Payload) -> Payload:
-        return versioned(self._checkout.change_line(text(data, "id"), whole(data, "quantity")))
+        wish = text(data, "id"), whole(data, "quantity")
+        return versioned(self._checkout.change_line(*wish, seen=whole_or_none(data, "seen")))
 
     def _remove_line(self, data: Payload) -> Payload:
-        return versioned(self._checkout.remove_line(text(data, "id")))
+        seen = whole_or_none(data, "seen")
+        return versioned(self._checkout.change_line(text(data, "id"), 0, seen=seen))
 
     def _name_fruit(self, data: Payload) -> Payload:
         return versioned(self._checkout.name_fruit(whole(data, "fruit"), text(data, "key")))

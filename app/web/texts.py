@@ -21,7 +21,7 @@ MESSAGES = {
     "unknown_item": _l("This item is not for sale. Please ask the clerk."),
     "line_not_found": _l("This line is no longer in the basket."),
     "cart_frozen": _l("The basket is being paid. Cancel the payment to change it."),
-    "version_conflict": _l("The basket has changed. Please check it and pay again."),
+    "version_conflict": _l("The basket has changed. Please look at it and try again."),
     "cart_empty": _l("Put your fruit on the counter."),
     "unpriced": _l("An item has no price. Please ask the clerk."),
     "unsure": _l("Please tap what the marked fruit is."),

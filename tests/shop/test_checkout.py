@@ -69,6 +69,19 @@ def test_the_version_rises_with_every_change_and_only_then(lane):
     assert lane.checkout.remove_line("manual:pear").version == version + 4
 
 
+@pytest.mark.parametrize(
+    ("seen", "quantity", "then"), [(2, 3, 3), (None, 1, 1), (1, 2, 2), (3, 1, None), (1, 0, None)]
+)
+def test_a_change_counts_when_the_person_saw_what_is_there(full, seen, quantity, then):
+    """Two apples lie there: who saw one of them and takes it out does not speak of two."""
+    if then is None:
+        with pytest.raises(VersionConflict):
+            full.checkout.change_line("camera:apple", quantity, seen=seen)
+    else:
+        full.checkout.change_line("camera:apple", quantity, seen=seen)
+    assert full.shown() == {"camera:apple": then or 2}
+
+
 def test_a_refused_change_leaves_the_version(full):
     before = full.checkout.snapshot()
     with pytest.raises(LineNotFound):
@@ -363,6 +376,23 @@ def test_the_clerk_s_word_ends_a_sale_though_the_camera_sees_what_is_not_there(f
     full.checkout.confirm(full.pay().id, "kim")
     assert full.checkout.counter_cleared().status == "open"
     assert full.shown() == {"camera:apple": 2}
+
+
+def test_goods_that_have_left_a_dead_camera_do_not_come_back(full):
+    full.checkout.confirm(full.pay().id, "kim")
+    full.checkout.camera_state("down")
+    assert full.checkout.counter_cleared().lines == ()
+    assert full.checkout.see({"apple": 2}, False).lines == ()  # what it saw last, told again
+    full.checkout.add_item("pear", 1)
+    full.checkout.camera_state("ok")
+    full.checkout.see({"apple": 1}, True)
+    assert full.shown() == {"camera:apple": 1, "manual:pear": 1}
+
+
+def test_the_clerk_s_word_about_another_sale_ends_none(full):
+    order = full.checkout.confirm(full.pay().id, "kim")
+    assert full.checkout.counter_cleared(order.id + 1).status == "paid"
+    assert full.checkout.counter_cleared(order.id).status == "open"
 
 
 def test_the_clerk_s_word_ends_no_unpaid_order(full):

@@ -170,6 +170,21 @@ def test_a_thing_that_the_detector_never_finds_is_asked_about_until_somebody_ans
     assert all(scene.settled and scene.counts == {"pear": 1} for scene in later[1:])
 
 
+def test_an_answer_is_about_the_things_that_were_there_when_it_was_asked():
+    table = Counter().with_a_pear()
+    one = [(PEAR, GREEN), (LEMON, PALE)]
+    two = [*one, ((20.0, 20.0, 60.0, 60.0), PALE)]
+    [number] = table.show(6.0, [("pear", PEAR)], one)[-1].doubts
+    (*_, both) = table.show(6.0, [("pear", PEAR)], two)
+    [other] = both.doubts
+    assert other != number
+
+    table.settler.tell(number, "nothing_missing")
+    assert list(table.show(3.0, [("pear", PEAR)], two)[-1].doubts) == [other]
+    table.settler.tell(other, "nothing_missing")
+    assert not table.show(3.0, [("pear", PEAR)], two)[-1].doubts
+
+
 def test_a_thing_that_the_detector_finds_late_is_a_fruit_and_asked_about_no_longer():
     table = Counter().with_a_pear()
     both = [(PEAR, GREEN), (LEMON, PALE)]

@@ -74,6 +74,38 @@ def test_fruit_is_added_corrected_and_removed_by_hand(page: Page) -> None:
     expect(page.locator("#empty")).to_be_visible()
 
 
+def test_a_double_tap_does_not_hit_what_moved_up_under_the_finger(page: Page) -> None:
+    for key in ("apple", "pear"):
+        page.click("#open-adder")
+        page.dblclick(f"#adder .tile[value={key}]")
+        expect(page.locator(f'[data-id="manual:{key}"] .count')).to_have_text("1")
+
+    bins = page.locator("#lines .remove")
+    box = bins.first.bounding_box()
+    assert box
+    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.click(*at)
+    expect(bins).to_have_count(1)
+    page.mouse.click(*at)
+    page.wait_for_timeout(300)
+    assert lines(page) == ["manual:pear"]
+    page.wait_for_timeout(300)
+    page.mouse.click(*at)
+    expect(page.locator("#empty")).to_be_visible()
+
+
+def test_a_key_that_is_held_down_takes_out_one_fruit(page: Page) -> None:
+    for key in ("apple", "pear"):
+        page.click("#open-adder")
+        page.click(f"#adder .tile[value={key}]")
+        expect(page.locator(f'[data-id="manual:{key}"]')).to_be_visible()
+    page.get_by_role("button", name="Remove Apple").press("Enter")
+    expect(page.locator("#lines .line")).to_have_count(1)
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(300)
+    assert lines(page) == ["manual:pear"]
+
+
 def test_a_fruit_in_doubt_is_named_by_a_tap(shop: Server, page: Page) -> None:
     shop.lay("apple|pear|lemon", "orange", "orange")
     asked = page.locator(".question")

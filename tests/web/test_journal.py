@@ -54,7 +54,7 @@ def test_a_sale_by_hand_can_be_told_from_the_journal_alone(
     order = screen.pay("journal-1")["order"]
     clerk.post(f"/clerk/orders/{order['id']}/confirm", "/clerk")
     screen.becomes("paid")
-    clerk.post("/clerk/counter", "/clerk")
+    clerk.post("/clerk/counter", "/clerk", order_id=order["id"])
     clerk.post("/logout", "/clerk")
     new = wait_for(
         shop, known, "order_awaiting_payment", "order_paid", "counter_cleared", "signed_out"

@@ -56,6 +56,12 @@ def test_add_change_and_remove_answer_and_reach_every_screen(shop: Server, scree
         other.sees({"manual:pear": 5})
         assert answer == {"ok": True, "version": other.cart["version"]}
 
+        stale = {"id": "manual:pear", "seen": 2}
+        assert screen.ask("change_line", {**stale, "quantity": 3})["code"] == "version_conflict"
+        assert screen.ask("remove_line", stale)["code"] == "version_conflict"
+        assert screen.ask("change_line", {**stale, "quantity": 5})["ok"]  # sent again
+        other.sees({"manual:pear": 5})
+
         assert screen.ask("remove_line", {"id": "manual:pear"})["ok"]
         other.sees({})
 
@@ -68,6 +74,7 @@ def test_add_change_and_remove_answer_and_reach_every_screen(shop: Server, scree
         ("add_item", {"key": "no_such_fruit", "quantity": 1}, "unknown_item"),
         ("change_line", {"id": "camera:apple", "quantity": 1}, "line_not_found"),
         ("remove_line", {"id": "manual:apple"}, "line_not_found"),
+        ("remove_line", {"id": "manual:apple", "seen": "some"}, "bad_request"),
         ("cancel", {"order_id": 999999}, "order_not_found"),
         ("add_item", {"key": "apple"}, "bad_request"),
         ("add_item", {"key": "apple", "quantity": True}, "bad_request"),
