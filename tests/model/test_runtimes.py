@@ -4,17 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from model.boxes import Letterbox, iou_xyxy
 from model.data.dataset import read_config, read_picture, read_split
 from model.detector import load_detector
 from model.runtimes.openvino_runtime import OpenVinoDetector, best_way, compiled, ways_to_share
 from model.runtimes.torch_runtime import TorchDetector
-from model.weights import save_weights
-from model.yolov3 import YoloV3
-from tests.model.helpers import DEFAULT_WEIGHTS, ROOT, SAMPLE, info, random_weights
+from tests.model.helpers import DEFAULT_WEIGHTS, ROOT, SAMPLE, lively_weights, random_weights
 
 CONFIDENCE = 0.25
 
@@ -90,33 +86,6 @@ def test_an_unknown_runtime_is_refused_with_the_choices(tmp_path):
         load_detector(random_weights(tmp_path), "cuda")
 
 
-@pytest.fixture
-def lively():
-    """Make weights whose maps vary as a trained network's: normalised, with strong heads."""
-
-    def make(path, backbone, neck):
-        torch.manual_seed(0)
-        model = YoloV3(3, backbone, neck)
-        for layer in model.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.momentum = 1.0
-        with torch.no_grad():
-            model.train()(torch.randn(4, 3, 64, 64))  # BatchNorm keeps this batch's statistics
-            for layer in model.modules():
-                if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-                    layer.weight.normal_(std=0.1)
-                    layer.bias.zero_()
-        trunk = model.backbone
-        described = info(
-            image_size=64, backbone=backbone, neck=neck, mean=trunk.mean, std=trunk.std,
-            class_score="sigmoid",
-        )  # fmt: skip
-        save_weights(path, model, described)
-        return path
-
-    return make
-
-
 @pytest.mark.parametrize(
     ("backbone", "neck"),
     [  # each backbone once, each neck twice
@@ -128,10 +97,9 @@ def lively():
         ("efficientnet_lite2", "slim"),
     ],
 )
-def test_both_runtimes_give_the_same_answers_for_every_kind_of_network(
-    tmp_path, lively, backbone, neck
-):
-    weights = lively(tmp_path / "w.safetensors", backbone, neck)
+def test_both_runtimes_give_the_same_answers_for_every_kind_of_network(tmp_path, backbone, neck):
+    kind = {"backbone": backbone, "neck": neck, "image_size": 64, "class_score": "sigmoid"}
+    weights = lively_weights(tmp_path / "w.safetensors", **kind)
     a, b = (load_detector(weights, runtime) for runtime in ("torch", "openvino"))
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     for mine, theirs in zip(a.raw_maps(image), b.raw_maps(image), strict=True):
