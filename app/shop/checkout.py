@@ -307,7 +307,7 @@ class Checkout:
         with self._changing():
             order = self._order
             if order is not None and order.sold and order_id in (None, order.id):
-                self._release(self._order)
+                self._release(order)
                 self._refresh()
             return self._snapshot
 
