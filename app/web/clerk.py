@@ -11,7 +11,7 @@ from app.shop.money import EXPONENTS, format_minor, likely_cash, to_major_text
 from app.shop.order import Order
 from app.shop.payment import Payment, Proof
 from app.web.answers import refuse
-from app.web.forms import cash, text, whole
+from app.web.forms import cash, text, whole_or_none
 from app.web.language import chosen_language
 from app.web.parts_here import parts
 from app.web.security import for_roles
@@ -55,8 +55,11 @@ def cancel(order_id: int) -> Response:
 @clerk.post("/counter")
 @staff
 def counter_is_empty() -> Response:
-    """A person sees that the counter is empty, where the camera does not: ``order_id``."""
-    parts().checkout.counter_cleared(whole(request.form, "order_id"))
+    """A person sees that the counter is empty, where the camera does not.
+
+    ``order_id``: the paid order whose fruit has gone; without it whichever it is.
+    """
+    parts().checkout.counter_cleared(whole_or_none(request.form, "order_id"))
     parts().notes.note(current_user.name, "counter_cleared")
     return back()
 

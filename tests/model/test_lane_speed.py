@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -105,6 +106,15 @@ def test_a_lane_that_cannot_run_to_its_end_ends_the_benchmark(soak: Path, answer
     assert stop.value.code == 2
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl+C as usual: who runs the tests in the background may have it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_benchmark_that_is_ended_lets_the_lane_end_in_order(tmp_path: Path) -> None:
     ready, ended = tmp_path / "ready", tmp_path / "ended"
     program = f"""

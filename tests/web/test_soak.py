@@ -204,7 +204,8 @@ def lives(process: psutil.Process) -> bool:
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
 def test_a_soak_that_is_ended_ends_its_server_first(tmp_path: Path, sign: signal.Signals) -> None:
     arguments = ["--weights", str(WEIGHTS), "--image-size", "320", "--out", str(tmp_path)]
-    soak = psutil.Popen([sys.executable, "-m", "app.soak", *arguments], cwd=ROOT)
+    usual = ["env", f"--default-signal={sign.name[3:]}"]  # under nohup SIGHUP is ignored
+    soak = psutil.Popen([*usual, sys.executable, "-m", "app.soak", *arguments], cwd=ROOT)
     server: list[psutil.Process] = []
 
     def arbiter_and_worker() -> bool:
