@@ -64,6 +64,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         p.error(f"--browsers: at most {MOST_BROWSERS} are let in")
     if not arguments.weights.is_file():
         p.error(f"--weights: {arguments.weights}: no such file")
+    if arguments.image_size and arguments.image_size % 32:
+        p.error(f"--image-size: {arguments.image_size}: needs a multiple of 32")
     if arguments.json not in (None, "-") and not Path(arguments.json).parent.is_dir():
         p.error(f"--json: {arguments.json}: no such folder")
     return arguments
