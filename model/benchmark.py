@@ -340,6 +340,7 @@ def main(argv: list[str] | None = None) -> None:
         raise DataError(f"--json {args.json}: no such folder")
     all_threads = torch.get_num_threads()
     threads = args.threads or all_threads
+    peers = [t for path in args.peers for t in time_peer(path, args.threads, args.rounds)]
     image = sample_picture()
     timings: list[Timing] = []
     gmac: dict[int, float] = {}
@@ -354,7 +355,6 @@ def main(argv: list[str] | None = None) -> None:
             path = weights_of(described, args.weights, Path(folder))
             for detector in detectors(path, args.threads):
                 timings += time_detector(detector, image, args.rounds)
-    peers = [t for path in args.peers for t in time_peer(path, args.threads, args.rounds)]
     peaks = machine_peaks(threads)
     print(as_table(timings, peers, peaks, gmac, threads))
     for line in ratios(timings, peers):

@@ -190,7 +190,7 @@ def same_fruits(found, expected):
 def test_without_its_bars_a_picture_shows_the_same_fruit(runtime, pictures):
     detector = load_detector(DEFAULT_WEIGHTS, runtime)
     sure = again = 0
-    for image in pictures:
+    for image in pictures[::2]:
         square = Letterbox.of(image, detector.image_size)
         expected = detector.find(detector.raw_maps(square.apply(image)), square, 0.6)
         sure += len(expected)
@@ -241,13 +241,14 @@ def test_on_a_smaller_input_the_same_fruit_is_found_in_the_same_place(runtime, p
     full = load_detector(DEFAULT_WEIGHTS, runtime)
     small = load_detector(DEFAULT_WEIGHTS, runtime, image_size=320)
     assert (full.image_size, small.image_size) == (416, 320)
-    again = 0
-    for image in pictures:
-        for fruit in full.detect(image, 0.6):
+    again = sure = 0
+    for image in pictures[::2]:
+        expected = full.detect(image, 0.6)
+        sure += len(expected)
+        for fruit in expected:
             near = [d for d in small.detect(image) if d.key == fruit.key]
             boxes = np.array([d.box_xyxy for d in near]).reshape(-1, 4)
             again += bool((iou_xyxy(np.array([fruit.box_xyxy]), boxes) > 0.8).any())
-    sure = sum(len(full.detect(image, 0.6)) for image in pictures)
     assert again > 0.8 * sure > 0
 
 
