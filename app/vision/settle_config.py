@@ -86,8 +86,7 @@ class SettleConfig:
     choices: int = 3
     """Names that a person is offered: with three the right one is nearly always among them."""
     class_lead: float = 1.6
-    """Factor by which another name must outweigh a counted fruit's before it is taken; ``doubt``
-    while a person is asked."""
+    """Factor by which another name must outweigh a counted fruit's before it is taken."""
     recall_after_s: float = 0.5
     """Absence after which another fruit may lie in a fruit's place, as after it was moved …"""
     class_recall_s: float = 0.5

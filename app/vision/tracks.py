@@ -204,8 +204,7 @@ class Track:
         if self.told:
             return
         best = max(self.votes, key=lambda key: (self.votes[key], key))
-        # while a person is asked, the name on the screen does not waver
-        lead = config.doubt if self.doubted else config.class_lead if self.counted else 1.0
+        lead = config.class_lead if self.counted else 1.0
         if self.votes[best] > lead * self.votes.get(self.key, 0.0):
             self.key = best
 

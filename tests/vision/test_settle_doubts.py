@@ -52,15 +52,6 @@ def test_two_close_names_are_offered_with_the_likelier_first_until_somebody_tell
     }
 
 
-def test_while_a_person_is_asked_the_name_changes_only_for_one_that_leaves_no_doubt():
-    settler, _ = settled_on({"apple": 0.6, "pear": 0.5})
-    wavering = look(settler, {"apple": 0.4, "pear": 0.7}, 4.0, 20.0)
-    assert all(scene.settled and scene.counts == {"apple": 1} for scene in wavering)
-    assert all(len(scene.doubts) == 1 for scene in wavering)
-    sure = look(settler, {"pear": 0.9}, 24.0, 60.0)[-1]
-    assert (sure.counts, sure.doubts) == ({"pear": 1}, {})
-
-
 def test_at_most_three_names_are_offered_and_faint_ones_count():
     names = {"apple": 0.5, "pear": 0.4, "lemon": 0.05, "melon": 0.03, "kiwi": 0.01}
     _, scene = settled_on(names)
