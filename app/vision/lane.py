@@ -234,6 +234,8 @@ class Lane:
                 self._observer.state(self._state())
             except Exception:  # the next time that the lane hangs needs this thread, too
                 log.exception("lane_watch_failed")
+                with self._lock:
+                    self._failures += 1
 
     def _distrust(self) -> None:
         """Nobody is sure of the basket until a picture was looked at to the end again."""
