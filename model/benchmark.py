@@ -362,7 +362,8 @@ def main(argv: list[str] | None = None) -> None:
     figures = {"peak_gops": peaks, "timings": [vars_of(t) for t in [*timings, *peers]]}
     if args.lane:
         lane = list(time_lane(args.weights, args.lane, sizes[0]))
-        peaks = machine_peaks(all_threads)
+        if threads != all_threads:
+            peaks = machine_peaks(all_threads)
         used = "int8" if "int8" in peaks and read_int8(args.weights) else "float32"
         frame_gmac = gmac[sizes[0]] * frame_share(sizes[0])
         print(f"\n{lane_table(lane, peaks[used], frame_gmac)}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Flask, request, session
@@ -127,12 +127,7 @@ class Hub:
         with self._sending:
             before = self._state
             self._state = State(before.cart, before.order, lane, self._problem())
-            told = before.lane
-            if (lane.camera, lane.settled, lane.counting) != (
-                told.camera,
-                told.settled,
-                told.counting,
-            ):
+            if replace(lane, fps=before.lane.fps) != before.lane:
                 self._send_lane(None)
             if self._state.problem != before.problem:
                 self._send(None, "problem", lambda _language: self._problem_payload())
