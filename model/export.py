@@ -113,9 +113,9 @@ def export_openvino(weights: Path, out: Path, training: Validation | None, int8:
     """
     import openvino as ov
 
-    from model.quantise import measured
     from model.runtimes.openvino_graph import with_decoding
     from model.runtimes.openvino_runtime import to_openvino
+    from model.training.int8 import measured
 
     numbers = read_int8(weights) if int8 else {}
     if training:

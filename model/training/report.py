@@ -28,7 +28,7 @@ def report(
     best = folder / "weights" / "best.safetensors"
     shrink(best, validation.samples)
     if limits:
-        from model.quantise import said, teach_int8  # needs OpenVINO, which not every CPU has
+        from model.training.int8 import said, teach_int8  # needs OpenVINO, which not every CPU has
 
         print(said(teach_int8(best, limits, validation)))
     before, after = calibrate(best, validation)

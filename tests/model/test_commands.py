@@ -1,6 +1,9 @@
+import io
 import json
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 
@@ -24,15 +27,24 @@ def weights(tmp_path_factory):
     return str(random_weights(tmp_path_factory.mktemp("weights"), names=NAMES))
 
 
-@pytest.mark.parametrize(
-    "name", ["train", "evaluate", "detect", "benchmark", "darknet", "dataset", "export"]
-)
-def test_every_command_explains_itself(name):
+COMMANDS = {p.stem for p in (ROOT / "model").glob("*.py") if "def parser(" in p.read_text()}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS - {"train"}))
+def test_every_command_explains_itself(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / "model" / f"{name}.py"), run_name="__main__")
+    assert stop.value.code == 0
+    assert f"python -m model.{name}" in capsys.readouterr().out
+
+
+def test_the_training_which_begins_anew_with_its_environment_explains_itself():
     done = subprocess.run(
-        [sys.executable, "-m", f"model.{name}", "--help"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "model.train", "--help"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0
-    assert f"python -m model.{name}" in done.stdout
+    assert "python -m model.train" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -115,22 +127,48 @@ def test_scenes_are_not_composed_from_wrong_numbers_or_over_others(tmp_path, mor
     assert said in capsys.readouterr().err
 
 
-def test_benchmark_times_every_runtime_beside_the_machines_peak(
-    weights, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    out = tmp_path / "out.json"
-    benchmark.main(
-        ["--weights", weights, "--image-size", "64", "96", "--rounds", "2", "--json", str(out)]
-    )
-    figures = json.loads(out.read_text())
+@pytest.fixture(scope="module")
+def timed(weights, tmp_path_factory):
+    """What the benchmark finds and prints: two sizes, and a peer, which is the own network."""
+    folder = tmp_path_factory.mktemp("timed")
+    out, peers = folder / "out.json", []
+    if openvino_fits():
+        import openvino
+
+        from model.runtimes.openvino_runtime import graph_of
+
+        peers = ["--peers", str(folder / "network.xml")]
+        openvino.save_model(graph_of(load_fused(Path(weights))[0], (1, 3, 64, 64)), peers[1])
+    few = "--image-size 64 96 --rounds 1".split()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
+        patch.chdir(folder)
+        benchmark.main(["--weights", weights, *few, *peers, "--json", str(out)])
+    return json.loads(out.read_text()), said.getvalue()
+
+
+def test_benchmark_times_every_runtime_beside_the_machines_peak(timed):
+    figures, said = timed
     assert all(peak > 0 for peak in figures["peak_gops"].values())
     runtimes = {(row["runtime"], row["image_size"]) for row in figures["timings"]}
     assert {("torch float32", 64), ("torch float32", 96), ("opencv", 64)} <= runtimes
     assert all(row["median_ms"] > 0 for row in figures["timings"])
-    networks = {row["step"] for row in figures["timings"] if row["step"].startswith("network")}
-    assert networks == {"network", "network 64×64", "network 96×64"}
-    assert "GOP/s in float32" in capsys.readouterr().out
+    networks = {row["step"] for row in figures["timings"] if row["step"].startswith("network ")}
+    assert networks == {"network 64×64", "network 96×64"}
+    assert "GOP/s in float32" in said
+
+
+@pytest.mark.skipif(not openvino_fits(), reason="OpenVINO is for x86")
+def test_benchmark_times_somebody_elses_network_beside_its_own(timed):
+    figures, said = timed
+    rows = [row for row in figures["timings"] if row["step"] == "network"]
+    assert ("openvino int8" in {row["runtime"] for row in rows}) == has_vnni()  # the peer's
+    *own, peer = (row for row in rows if row["runtime"] == "openvino float32")
+    lines = [line for line in said.splitlines() if " / network, openvino float32: " in line]
+    assert lines == [
+        f"network {row['image_size']} / network, openvino float32: "
+        f"{row['median_ms'] / peer['median_ms']:.2f}"
+        for row in own  # not of itself
+    ]
 
 
 def test_benchmark_times_an_untrained_network_of_another_kind(weights, tmp_path, capsys):
@@ -143,29 +181,6 @@ def test_benchmark_times_an_untrained_network_of_another_kind(weights, tmp_path,
     timings = json.loads(out.read_text())["timings"]
     assert {row["image_size"] for row in timings} == {64}
     assert ("openvino int8" in {row["runtime"] for row in timings}) == IN_INT8
-
-
-@pytest.mark.skipif(not openvino_fits(), reason="OpenVINO is for x86")
-def test_benchmark_times_somebody_elses_network_beside_its_own(weights, tmp_path, capsys):
-    import openvino
-
-    from model.runtimes.openvino_runtime import graph_of
-
-    peer, out = tmp_path / "network.xml", tmp_path / "out.json"
-    openvino.save_model(graph_of(load_fused(Path(weights))[0], (1, 3, 64, 64)), peer)
-    few = "--image-size 64 --rounds 1".split()
-    benchmark.main(["--weights", weights, *few, "--peers", str(peer), "--json", str(out)])
-    timings = json.loads(out.read_text())["timings"]
-    kinds = [row["runtime"] for row in timings if row["step"] == "network"]
-    assert kinds.count("openvino int8") == IN_INT8  # the peer's
-    own, *same, peer = (
-        row["median_ms"]
-        for row in timings
-        if (row["step"], row["runtime"]) == ("network", "openvino float32")
-    )
-    told = capsys.readouterr().out
-    assert told.count("network 64 / network, openvino float32") == 1 + len(same)  # not of itself
-    assert f"network 64 / network, openvino float32: {own / peer:.2f}" in told
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import yaml
 from model import experiment
 from model.experiment import STUDIES, Outcome, Study, as_markdown, main, read_study, variant_config
 from tests.model.helpers import SAMPLE
+from tests.model.small_run import small_data
 
 PAIR = Study("pair", "Which?", {"epochs": 1}, {"one": {}, "two": {"batch": 2}}, (0, 1))
 
@@ -130,7 +131,7 @@ def test_a_study_is_trained_for_real_and_leaves_table_and_plot(tmp_path):
     study.write_text(yaml.safe_dump({"question": "Batch?", "variants": {"4": {"batch": 4}}}))
     settings = "{epochs: 1, image_size: 64, frozen_epochs: 1, workers: 0, device: cpu}"
     small.write_text(settings)
-    data = ["--data", str(SAMPLE / "data.yaml")]
+    data = ["--data", small_data(tmp_path)]
     main([str(study), *data, "--config", str(small), "--seeds", "5", "--out", str(tmp_path / "o")])
     assert "| 4 |" in (tmp_path / "o" / "tiny.md").read_text()
     assert (tmp_path / "o" / "tiny.png").stat().st_size > 5000

@@ -10,12 +10,13 @@ from openvino import opset13
 from safetensors import safe_open
 
 from model.data.dataset import read_config, read_split
-from model.quantise import _harm as harm
-from model.quantise import main, measured, said, teach_int8, without_worst
+from model.quantise import main
 from model.runtimes.base import load_fused
 from model.runtimes.int8 import quantise, with_int8
 from model.runtimes.openvino_runtime import OpenVinoDetector, compiled, graph_of
 from model.runtimes.torch_runtime import TorchDetector
+from model.training.int8 import _harm as harm
+from model.training.int8 import measured, said, teach_int8, without_worst
 from model.training.validation import Validation, some_training
 from model.weights import describe, load_weights, read_info, read_int8, write_int8
 from tests.model.helpers import NAMES, SAMPLE, lively_weights, random_weights
@@ -167,9 +168,9 @@ def test_the_layers_that_do_half_of_the_harm_stay_in_float32(inputs, monkeypatch
     harm = {"a": 6.0, "b": 3.0, "c": 2.0, "d": 1.0}
     int8 = {f"{name}:0": np.zeros((2, 1), np.float32) for name in harm}
     int8["a:1"], int8["bias:1"] = int8["a:0"], np.zeros(3, np.float32)
-    monkeypatch.setattr("model.quantise.with_int8", lambda _graph, places: next(iter(places)))
-    monkeypatch.setattr("model.quantise._maps", lambda graph, _inputs: graph)
-    monkeypatch.setattr("model.quantise._harm", lambda place, _true: harm[place[0]])
+    monkeypatch.setattr("model.training.int8.with_int8", lambda _graph, places: next(iter(places)))
+    monkeypatch.setattr("model.training.int8._maps", lambda graph, _inputs: graph)
+    monkeypatch.setattr("model.training.int8._harm", lambda place, _true: harm[place[0]])
     kept = without_worst("graph", int8, inputs)
     assert kept.keys() == {"b:0", "c:0", "d:0", "bias:1"}
 
@@ -184,8 +185,8 @@ def test_limits_are_measured_on_inputs_of_the_pictures_shapes(tmp_path, monkeypa
         seen.extend(x.shape for x in inputs)
         return quantise(graph, inputs)
 
-    monkeypatch.setattr("model.quantise.quantise", noted)
-    monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
+    monkeypatch.setattr("model.training.int8.quantise", noted)
+    monkeypatch.setattr("model.training.int8.without_worst", lambda _graph, int8, _inputs: int8)
     path = random_weights(tmp_path, image_size=128)
     int8 = measured(path, pictures)
 
@@ -218,8 +219,8 @@ class Judged(Validation):
 def test_int8_is_kept_where_it_costs_at_most_half_a_point(
     tmp_path, monkeypatch, weights, int8, of_int8, kept
 ):
-    monkeypatch.setattr("model.quantise.quantise", lambda _graph, _inputs: int8)
-    monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
+    monkeypatch.setattr("model.training.int8.quantise", lambda _graph, _inputs: int8)
+    monkeypatch.setattr("model.training.int8.without_worst", lambda _graph, int8, _inputs: int8)
     path = copied(weights, tmp_path)
     pictures = some_training(read_split(read_config(SAMPLE / "data.yaml"), "train"), NAMES, "", 4)
     change = teach_int8(path, pictures, Judged(of_int8))
@@ -229,8 +230,8 @@ def test_int8_is_kept_where_it_costs_at_most_half_a_point(
 
 
 def test_a_file_stays_as_it_is_when_int8_cannot_be_judged(tmp_path, monkeypatch, weights, int8):
-    monkeypatch.setattr("model.quantise.quantise", lambda _graph, _inputs: int8)
-    monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
+    monkeypatch.setattr("model.training.int8.quantise", lambda _graph, _inputs: int8)
+    monkeypatch.setattr("model.training.int8.without_worst", lambda _graph, int8, _inputs: int8)
     path = copied(weights, tmp_path)
     before = path.read_bytes()
     pictures = some_training(read_split(read_config(SAMPLE / "data.yaml"), "train"), NAMES, "", 4)
@@ -242,9 +243,19 @@ def test_a_file_stays_as_it_is_when_int8_cannot_be_judged(tmp_path, monkeypatch,
 
 
 def test_the_command_says_what_became_of_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("model.quantise.without_worst", lambda _graph, int8, _inputs: int8)
+    monkeypatch.setattr("model.training.int8.without_worst", lambda _graph, int8, _inputs: int8)
     monkeypatch.setattr("model.quantise.VALIDATED_ON", 2)
     path = random_weights(tmp_path, names=read_config(SAMPLE / "data.yaml").names)
     args = ["--data", str(SAMPLE / "data.yaml"), "--scenes", str(SAMPLE), "--count", "8"]
     main(["--weights", str(path), *args])
     assert f"{path}" in capsys.readouterr().out
+
+
+def test_on_a_processor_that_openvino_is_not_installed_for_the_command_says_so(
+    weights, monkeypatch, capsys
+):
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(SystemExit) as stop:
+        main(["--weights", str(weights), "--data", str(SAMPLE / "data.yaml")])
+    assert stop.value.code == 2
+    assert "int8 needs OpenVINO" in capsys.readouterr().err
