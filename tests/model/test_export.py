@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 
-from model import export, quantise
+from model import export
 from model.boxes import iou_xyxy
 from model.calibration import Calibration
 from model.data.dataset import read_picture
@@ -21,6 +21,7 @@ from model.export import Agreement, agreement
 from model.portable import Decoding
 from model.runtimes.exported import ExportedDetector, onnx_session
 from model.runtimes.onnx_graph import quantised
+from model.training import int8
 from model.weights import describe, read_info, write_int8
 from model.yolov3 import NECKS
 from tests.model.helpers import DEFAULT_WEIGHTS, ROOT, SAMPLE, info, random_weights
@@ -153,14 +154,14 @@ def test_onnx_runtime_cuts_no_sum_of_int8_products_off(vnni, tmp_path, monkeypat
 
 def test_openvino_in_int8_takes_the_weights_own_numbers_or_measures_them(tmp_path, monkeypatch):
     weights = random_weights(tmp_path, backbone="darknet_tiny", neck="tiny", image_size=64)
-    measured, real = {}, quantise.measured
+    measured, real = {}, int8.measured
 
     def noted(*arguments):
         measured.update(real(*arguments))
         return measured
 
-    monkeypatch.setattr(quantise, "measured", noted)
-    monkeypatch.setattr(quantise, "without_worst", lambda graph, int8, inputs: int8)  # slow
+    monkeypatch.setattr(int8, "measured", noted)
+    monkeypatch.setattr(int8, "without_worst", lambda _graph, numbers, _inputs: numbers)  # slow
     command = ["--format", "openvino", "--weights", str(weights)]
     export.main(command)
     here = ["--out", str(tmp_path / "measured.xml"), "--data", small_data(tmp_path)]
