@@ -1,6 +1,7 @@
 """The model card's table: what it counts, and the command that prints it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from model.evaluate import summarise
 from model.metrics import PictureResult
 from model.scorecard import asks, main, provenance, row, scenes
 from tests.model.helpers import DEFAULT_WEIGHTS, SAMPLE
+from tests.model.small_run import small_data
 
 BOX = (10.0, 10.0, 50.0, 50.0)
 FAR = (60.0, 60.0, 90.0, 90.0)
@@ -73,11 +75,12 @@ def test_where_everything_is_asked_there_is_no_unasked_accuracy():
 
 
 def test_the_command_prints_a_row_for_photographs_and_one_for_each_kind_of_scene(tmp_path, capsys):
-    own = read_split(read_config(SAMPLE / "data.yaml"), "val")[0].path
+    data = small_data(tmp_path, val=3)
+    own = read_split(read_config(Path(data)), "val")[0].path
     (tmp_path / "manifest.csv").write_text(f"file,provenance\n{own},own_photos\n")
     main(
         [
-            *("--weights", str(DEFAULT_WEIGHTS), "--data", str(SAMPLE / "data.yaml")),
+            *("--weights", str(DEFAULT_WEIGHTS), "--data", data),
             *("--scenes", str(SAMPLE), "--count", "2", "--runtime", "torch"),
             *("--size", "200", "100"),
             *("--manifest", str(tmp_path / "manifest.csv"), "--image-size", "160"),
