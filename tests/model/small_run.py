@@ -62,8 +62,8 @@ def same_weights(first: Trainer, second: Trainer) -> bool:
 
 
 def started(arguments: list[str], folder: Path, module: str = "model.train") -> subprocess.Popen:
-    """A command in a process of its own, with one thread."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    """A command in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,

@@ -24,14 +24,6 @@ def _nothing_drawn(monkeypatch):
     monkeypatch.setattr("model.trainer.report", lambda *_: None)
 
 
-@pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def scores(folder):
     with (folder / "results.csv").open() as file:
         return [{k: v for k, v in row.items() if k not in MEASURED} for row in csv.DictReader(file)]
@@ -58,7 +50,7 @@ def killed_within_an_epoch(config, folder):
     return load_state(folder / "run")
 
 
-def test_a_run_killed_within_an_epoch_and_resumed_ends_like_one_that_was_not(tmp_path, one_thread):
+def test_a_run_killed_within_an_epoch_and_resumed_ends_like_one_that_was_not(tmp_path):
     changes = {"batch": 2, "frozen_epochs": 0, "save_minutes": 0, "multi_scale": 0.5, "workers": 1}
     config = small_config(tmp_path, **changes)
     stopped = killed_within_an_epoch(config, tmp_path)
