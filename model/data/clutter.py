@@ -199,9 +199,8 @@ def _painted(
     height, width = depth.shape
     colour = np.where((sleeve > 0)[:, :, None], rng.uniform(10, 240, 3), tone).astype(np.float32)
     colour *= (0.92 + 0.16 * noise(rng, width, height, (14, 14)))[:, :, None]
-    if gloved and rng.random() < 0.5:
-        stitch = max(2, round(STITCH_CM * cm))
-        colour *= (0.5 + noise(rng, width, height, (stitch, stitch)))[:, :, None]
+    if gloved and rng.random() < 0.6:
+        colour *= _knitted(rng, width, height, STITCH_CM * cm)[:, :, None]
     surface = cv2.GaussianBlur(np.maximum(depth, sleeve * 1.05), (0, 0), max(0.8, 0.18 * cm))
     slope_x, slope_y = cv2.Sobel(surface, cv2.CV_32F, 1, 0), cv2.Sobel(surface, cv2.CV_32F, 0, 1)
     slope_x, slope_y = slope_x / 8, slope_y / 8
@@ -211,3 +210,22 @@ def _painted(
     alpha = cv2.GaussianBlur(255 * (np.maximum(depth, sleeve) > 0).astype(np.float32), (3, 3), 0)
     sprite = np.dstack((np.clip(colour, 0, 255), alpha)).astype(np.uint8)
     return cv2.resize(premultiply(sprite), size, interpolation=cv2.INTER_LINEAR)
+
+
+def _knitted(rng: np.random.Generator, width: int, height: int, stitch: float) -> np.ndarray:
+    """Brightness of plain knitting, of one yarn or of a dark and a light one twisted together.
+
+    stitch: width of a stitch in pixels. Returns float32 (height, width).
+    """
+    cell = max(2, round(stitch))
+    if rng.random() < 0.5:
+        return 0.5 + noise(rng, width, height, (cell, cell))
+    across = rng.random() < 0.5
+    along_row = rng.uniform(2, 5) * cell
+    cells = (round(along_row), cell) if across else (cell, round(along_row))
+    y, x = np.mgrid[:height, :width].astype(np.float32) * np.float32(np.pi / cell)
+    bend = 6 * noise(rng, width, height, (12 * cell, 12 * cell))
+    rows, columns = (y, x) if across else (x, y)
+    loops = np.abs(np.sin(rows + bend) * np.sin(columns + bend))
+    yarn = np.clip(0.5 + rng.uniform(1, 2.5) * (noise(rng, width, height, cells) - 0.5), 0, 1)
+    return (0.35 + 0.75 * yarn) * (0.8 + 0.4 * loops)

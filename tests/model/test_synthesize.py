@@ -191,6 +191,20 @@ def test_paper_things_bags_and_stickers_are_premultiplied_sprites(seed):
     assert (sprites[2] != disc(50)).any()
 
 
+def test_some_hands_wear_knitted_gloves_and_all_are_premultiplied_sprites():
+    roughness = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        sprite = clutter.hand(rng, 160, 120, 8.0, draw_light(rng))
+        assert sprite.shape == (120, 160, 4)
+        assert (sprite[:, :, :3] <= sprite[:, :, 3:].astype(int) + 2).all()
+        inside = cv2.erode(sprite[:, :, 3], np.ones((9, 9), np.uint8)) == 255
+        edges = cv2.Laplacian(sprite[:, :, 1].astype(np.float32), cv2.CV_32F)
+        roughness.append(np.abs(edges[inside]).mean())
+    rough = np.array(roughness) > 5 * np.median(roughness)
+    assert 2 <= rough.sum() <= 20
+
+
 def test_a_fruit_too_small_for_a_sticker_gets_none():
     assert (clutter.stick(disc(6), np.random.default_rng(0), 5.0) == disc(6)).all()
 
