@@ -54,19 +54,19 @@ lint:
 	@echo "lint: import-linter"
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
-# The web's tests drive real servers and browsers and wait for much; all others run beside them and
-# step back for them. What failed while the machine was busy is tried once more when it is not.
-WEB := $(BIN)/python -m pytest -q tests/web
-REST := $(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/rest --ignore=tests/web
+# The model's tests run beside the others, and step back for them: those drive real servers and
+# browsers, and what failed of those while the machine was busy is tried once more when it is not.
 unit:
 	@echo "test: pytest"
-	@mkdir -p artifacts; web=0; rest=0; \
-	nice -n 19 $(REST) >artifacts/rest-of-tests.log 2>&1 & pid=$$!; \
-	$(WEB) || web=$$?; wait $$pid || rest=$$?; cat artifacts/rest-of-tests.log; \
-	if [ $$web = 1 ] || [ $$rest = 1 ]; then echo "test: what failed, once more"; fi; \
-	if [ $$web = 1 ]; then web=0; $(WEB) --last-failed || web=$$?; fi; \
-	if [ $$rest = 1 ]; then rest=0; $(REST) --last-failed || rest=$$?; fi; \
-	exit $$((web | rest))
+	@mkdir -p artifacts; rest=0; model=0; \
+	nice -n 19 $(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/model tests/model \
+	  >artifacts/model-tests.log 2>&1 & pid=$$!; \
+	$(BIN)/python -m pytest -q --ignore=tests/model || rest=$$?; \
+	wait $$pid || model=$$?; cat artifacts/model-tests.log; \
+	if [ $$rest = 1 ]; then rest=0; \
+	  echo "test: what failed, once more"; \
+	  $(BIN)/python -m pytest -q --last-failed --ignore=tests/model || rest=$$?; fi; \
+	exit $$((rest | model))
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache artifacts
