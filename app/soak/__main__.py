@@ -91,7 +91,9 @@ def watch_lane(arguments: argparse.Namespace) -> int:
     from app.soak.report import as_json, as_table, write_csv, write_plot
     from app.soak.run import soak
     from app.soak.server import Gunicorn
+    from app.vision.sources import check_source
 
+    check_source(arguments.camera)
     arguments.out.mkdir(parents=True, exist_ok=True)
     settings = {
         "CHECKOUT_CAMERA": arguments.camera,
