@@ -221,11 +221,10 @@ def _knitted(rng: np.random.Generator, width: int, height: int, stitch: float) -
     if rng.random() < 0.5:
         return 0.5 + noise(rng, width, height, (cell, cell))
     across = rng.random() < 0.5
-    along_row = rng.uniform(2, 5) * cell
-    cells = (round(along_row), cell) if across else (cell, round(along_row))
+    streak = round(rng.uniform(2, 5) * cell)
+    cells = (streak, cell) if across else (cell, streak)
     y, x = np.mgrid[:height, :width].astype(np.float32) * np.float32(np.pi / cell)
     bend = 6 * noise(rng, width, height, (12 * cell, 12 * cell))
-    rows, columns = (y, x) if across else (x, y)
-    loops = np.abs(np.sin(rows + bend) * np.sin(columns + bend))
+    loops = np.abs(np.sin(x + bend) * np.sin(y + bend))
     yarn = np.clip(0.5 + rng.uniform(1, 2.5) * (noise(rng, width, height, cells) - 0.5), 0, 1)
     return (0.35 + 0.75 * yarn) * (0.8 + 0.4 * loops)
